@@ -1,1 +1,2 @@
 //! The provisioner.
+pub mod controller;

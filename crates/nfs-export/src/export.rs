@@ -31,7 +31,12 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { uid: 0, gid: 0, in_flight: 128, deadline: Duration::from_secs(30) }
+        Self {
+            uid: 0,
+            gid: 0,
+            in_flight: 128,
+            deadline: Duration::from_secs(30),
+        }
     }
 }
 
@@ -132,7 +137,9 @@ pub struct Export {
 impl Export {
     /// An export that is not dialled yet. No I/O.
     pub fn new(target: Target, _options: Options) -> Self {
-        Self { target: Arc::new(target) }
+        Self {
+            target: Arc::new(target),
+        }
     }
     /// The target.
     pub fn target(&self) -> &Target {

@@ -4,5 +4,7 @@ mod export;
 mod path;
 
 pub use error::{Error, Recovery};
-pub use export::{Created, Entry, Export, FsStat, Kind, Options, Removed, Renamed, Stat, State, Target};
+pub use export::{
+    Created, Entry, Export, FsStat, Kind, Options, Removed, Renamed, Stat, State, Target,
+};
 pub use path::{PathError, SubDir};
