@@ -19,7 +19,7 @@ NFS_HOST6=fd98:$NET::2
 #   squash   root is nobody here          root_squash
 #   open     source ports of any number   no_root_squash
 ganesha_export() { # ID NAME SQUASH PRIVILEGED
-    cat <<EXPORT
+    cat <<END
 EXPORT {
     Export_Id = $1;
     Path = $RUN/$2;
@@ -32,7 +32,7 @@ EXPORT {
     PrivilegedPort = $4;
     FSAL { Name = VFS; }
 }
-EXPORT
+END
 }
 
 ganesha_config() {

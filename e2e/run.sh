@@ -1,0 +1,65 @@
+#!/usr/bin/env bash
+# Brings a world up, runs something in it, takes it down whatever happens.
+#
+#   run.sh scenarios [FILTER and other arguments of the test binary]
+#   run.sh bench     [arguments of the benchmarks]
+set -euo pipefail
+
+E2E=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+cd "$E2E/.."
+
+what=${1:?scenarios or bench}
+shift
+
+# Beside a world that somebody left up or is using: the first base whose run directory is free.
+if [ -z "${E2E_BASE_PORT:-}" ]; then
+    E2E_BASE_PORT=16400
+    while [ -e "/tmp/nfs-subdir-e2e-$E2E_BASE_PORT/params" ]; do
+        E2E_BASE_PORT=$((E2E_BASE_PORT + 100))
+    done
+fi
+export E2E_BASE_PORT
+export E2E_WORLD=${E2E_WORLD:-/tmp/nfs-subdir-e2e-$E2E_BASE_PORT}
+
+stage() {
+    echo "== $1 took $((SECONDS - since)) s"
+    since=$SECONDS
+}
+since=$SECONDS
+
+"$E2E/controlplane/build.sh" >/dev/null
+stage "control plane's binaries"
+cargo build --release --locked --bin nfs-subdir-external-provisioner
+E2E_BINARY=$(cargo metadata --format-version 1 --no-deps --locked |
+    sed -E 's/.*"target_directory":"([^"]*)".*/\1/')/release/nfs-subdir-external-provisioner
+export E2E_BINARY
+stage "release binary"
+
+log=$(mktemp)
+finish() {
+    local code=$?
+    trap - EXIT INT TERM
+    "$E2E/world.sh" down || code=1
+    stage "world down"
+    if [ $code -ne 0 ]; then
+        echo "e2e: failed ($code); the world's logs are in $E2E_WORLD"
+    fi
+    # Said last, so that a long log ends with what counts.
+    grep -E '^test result:' "$log" || true
+    rm -f "$log"
+    exit $code
+}
+trap finish EXIT
+trap 'exit 130' INT TERM
+
+"$E2E/world.sh" up
+stage "world up"
+case $what in
+scenarios) cargo test --locked --test scenarios -- "$@" 2>&1 | tee "$log" ;;
+bench) cargo bench --locked --workspace --benches -- "$@" 2>&1 | tee "$log" ;;
+*)
+    echo "run.sh: no such thing to run: $what" >&2
+    exit 2
+    ;;
+esac
+stage "$what"
