@@ -1,2 +1,3 @@
 //! The provisioner.
 pub mod controller;
+pub mod plan;

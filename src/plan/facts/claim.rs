@@ -1,0 +1,170 @@
+//! A claim, slim: in full only while it wants a volume of us.
+
+use super::{BETA_STORAGE_CLASS, BETA_STORAGE_PROVISIONER, SELECTED_NODE, STORAGE_PROVISIONER};
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, PersistentVolumeClaimSpec};
+use std::collections::BTreeMap;
+
+/// A PersistentVolumeClaim.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// Its namespace.
+    pub namespace: Box<str>,
+    /// Its name.
+    pub name: Box<str>,
+    /// Its UID; the volume's name comes from it.
+    pub uid: Box<str>,
+    /// How it stands to us.
+    pub standing: Standing,
+}
+
+/// How a claim stands to this provisioner.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standing {
+    /// It has a volume (`spec.volumeName`).
+    Bound,
+    /// It has none, and is not for us.
+    Foreign,
+    /// It has none, and is annotated with our name.
+    Wanting(Box<Request>),
+}
+
+/// What a claim wants.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Request {
+    /// Goes into the volume's claimRef.
+    pub resource_version: Box<str>,
+    /// The class by annotation, else by field; `None` where neither names one.
+    pub class: Option<Box<str>>,
+    /// The scheduler has chosen a node.
+    pub node_selected: bool,
+    /// There is a `spec.selector`.
+    pub selector: bool,
+    /// `volumeMode: Block`.
+    pub block: bool,
+    /// What the volume shall be filled from, for people to read: `PersistentVolumeClaim "source"`.
+    pub data_source: Option<Box<str>>,
+    /// As written.
+    pub access_modes: Vec<String>,
+    /// `spec.resources.requests.storage` as written, for example `1Gi`.
+    pub storage: String,
+    /// For `pathPattern`.
+    pub labels: Pairs,
+    /// For `pathPattern`.
+    pub annotations: Pairs,
+    /// It has a deletionTimestamp.
+    pub deleting: bool,
+}
+
+/// Labels or annotations: sorted pairs in one allocation.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Pairs(Box<[(Box<str>, Box<str>)]>);
+
+// === impl Claim ===
+
+impl Claim {
+    /// What `object` says to the provisioner of the name `provisioner`.
+    pub fn from_object(object: PersistentVolumeClaim, provisioner: &str) -> Self {
+        let meta = object.metadata;
+        let spec = object.spec.unwrap_or_default();
+        let annotations = meta.annotations.unwrap_or_default();
+        let standing = if spec
+            .volume_name
+            .as_deref()
+            .is_some_and(|name| !name.is_empty())
+        {
+            Standing::Bound
+        } else if !is_for(&annotations, provisioner) {
+            Standing::Foreign
+        } else {
+            let mut request = Request::from_spec(spec, annotations);
+            request.resource_version = meta.resource_version.unwrap_or_default().into();
+            request.labels = meta.labels.unwrap_or_default().into();
+            request.deleting = meta.deletion_timestamp.is_some();
+            Standing::Wanting(Box::new(request))
+        };
+        Self {
+            namespace: meta.namespace.unwrap_or_default().into(),
+            name: meta.name.unwrap_or_default().into(),
+            uid: meta.uid.unwrap_or_default().into(),
+            standing,
+        }
+    }
+
+    /// `NAMESPACE/NAME`.
+    pub fn key(&self) -> String {
+        format!("{}/{}", self.namespace, self.name)
+    }
+}
+
+/// The newer annotation decides where both are there, as in the Go library.
+fn is_for(annotations: &BTreeMap<String, String>, provisioner: &str) -> bool {
+    annotations
+        .get(STORAGE_PROVISIONER)
+        .or_else(|| annotations.get(BETA_STORAGE_PROVISIONER))
+        .is_some_and(|name| name == provisioner)
+}
+
+// === impl Request ===
+
+impl Request {
+    fn from_spec(spec: PersistentVolumeClaimSpec, annotations: BTreeMap<String, String>) -> Self {
+        let data_source = data_source(&spec);
+        let class = annotations
+            .get(BETA_STORAGE_CLASS)
+            .cloned()
+            .or(spec.storage_class_name);
+        let storage = spec
+            .resources
+            .and_then(|resources| resources.requests)
+            .and_then(|mut requests| requests.remove("storage"));
+        Self {
+            class: class.filter(|name| !name.is_empty()).map(Into::into),
+            node_selected: annotations
+                .get(SELECTED_NODE)
+                .is_some_and(|node| !node.is_empty()),
+            selector: spec.selector.is_some(),
+            block: spec.volume_mode.as_deref() == Some("Block"),
+            data_source,
+            access_modes: spec.access_modes.unwrap_or_default(),
+            storage: storage.map_or_else(|| "0".into(), |quantity| quantity.0),
+            annotations: annotations.into(),
+            ..Self::default()
+        }
+    }
+}
+
+fn data_source(spec: &PersistentVolumeClaimSpec) -> Option<Box<str>> {
+    let reference = spec
+        .data_source_ref
+        .as_ref()
+        .map(|source| (&source.kind, &source.name));
+    let (kind, name) = reference.or_else(|| {
+        spec.data_source
+            .as_ref()
+            .map(|source| (&source.kind, &source.name))
+    })?;
+    Some(format!("{kind} \"{name}\"").into())
+}
+
+// === impl Pairs ===
+
+impl Pairs {
+    /// The value of `key`.
+    pub fn get(&self, key: &str) -> Option<&str> {
+        let found = self
+            .0
+            .binary_search_by(|(name, _)| (**name).cmp(key))
+            .ok()?;
+        self.0.get(found).map(|(_, value)| &**value)
+    }
+}
+
+impl From<BTreeMap<String, String>> for Pairs {
+    fn from(map: BTreeMap<String, String>) -> Self {
+        Self(
+            map.into_iter()
+                .map(|(key, value)| (key.into(), value.into()))
+                .collect(),
+        )
+    }
+}

@@ -1,0 +1,230 @@
+//! A volume, slim. Those of other provisioners are kept too: their directories are not to be touched.
+
+use super::{
+    BETA_STORAGE_CLASS, FINALIZER, MIGRATED_TO, PROVISIONED_BY, RECORDED_MOUNT_PORT,
+    RECORDED_NFS_PORT, RECORDED_ON_DELETE, RECORDED_SHARE,
+};
+use crate::plan::class::Disposal;
+use crate::plan::place::Place;
+use k8s_openapi::api::core::v1::{
+    CSIPersistentVolumeSource, PersistentVolume, PersistentVolumeSpec,
+};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The driver whose volumes are directories on NFS servers as well.
+const CSI_NFS_DRIVER: &str = "nfs.csi.k8s.io";
+
+/// A PersistentVolume.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Volume {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its UID.
+    pub uid: Box<str>,
+    /// `provisioned-by` is there, and it or `migrated-to` names us.
+    pub ours: bool,
+    /// How far it is.
+    pub phase: Phase,
+    /// What is to happen when its claim is gone.
+    pub reclaim: Reclaim,
+    /// It has a deletionTimestamp.
+    pub deleting: bool,
+    /// It has [`FINALIZER`].
+    pub finalizer: bool,
+    /// Its class; empty where it has none.
+    pub class: Box<str>,
+    /// Where its data is.
+    pub source: Source,
+    /// `NAMESPACE/NAME` of the claim that it is, or was, bound to.
+    pub claim: Option<Box<str>>,
+    /// What we wrote down when we made it.
+    pub recorded: Recorded,
+}
+
+/// `status.phase`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Not looked at yet by the volume controller.
+    Pending,
+    /// Free.
+    Available,
+    /// A claim has it.
+    Bound,
+    /// Its claim is gone.
+    Released,
+    /// The volume controller tried to reclaim it by itself and failed.
+    Failed,
+}
+
+/// `spec.persistentVolumeReclaimPolicy`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reclaim {
+    /// Object and data go with the claim.
+    Delete,
+    /// Retain, or the forgotten Recycle: not for us to do.
+    Keep,
+}
+
+/// Where a volume's data is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// `spec.nfs`.
+    Nfs {
+        /// Server and path.
+        place: Place,
+        /// The path was written with a `..` component.
+        backsteps: bool,
+    },
+    /// `spec.csi` of csi-driver-nfs.
+    CsiNfs {
+        /// Server, and share joined with the sub-directory.
+        place: Place,
+    },
+    /// Not on an NFS server, or not said where.
+    Other,
+}
+
+/// What we wrote into a volume's annotations when we made it; all empty on volumes that the Go provisioner made.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Recorded {
+    /// What becomes of the data.
+    pub disposal: Option<Disposal>,
+    /// The root of the share, where it was not the default one.
+    pub share: Option<Box<str>>,
+    /// The server's NFS port.
+    pub nfs_port: Option<u16>,
+    /// The server's MOUNT port.
+    pub mount_port: Option<u16>,
+}
+
+// === impl Volume ===
+
+impl Volume {
+    /// What `object` says to the provisioner of the name `provisioner`.
+    pub fn from_object(object: PersistentVolume, provisioner: &str) -> Self {
+        let meta = object.metadata;
+        let spec = object.spec.unwrap_or_default();
+        let annotations = meta.annotations.unwrap_or_default();
+        let says_us = |key| annotations.get(key).is_some_and(|name| name == provisioner);
+        let class = annotations
+            .get(BETA_STORAGE_CLASS)
+            .cloned()
+            .or_else(|| spec.storage_class_name.clone());
+        let claim = spec.claim_ref.as_ref().map(|claim| {
+            format!(
+                "{}/{}",
+                claim.namespace.as_deref().unwrap_or_default(),
+                claim.name.as_deref().unwrap_or_default()
+            )
+            .into()
+        });
+        Self {
+            name: meta.name.unwrap_or_default().into(),
+            uid: meta.uid.unwrap_or_default().into(),
+            ours: says_us(PROVISIONED_BY)
+                || (annotations.contains_key(PROVISIONED_BY) && says_us(MIGRATED_TO)),
+            phase: Phase::parse(object.status.and_then(|status| status.phase).as_deref()),
+            reclaim: Reclaim::parse(spec.persistent_volume_reclaim_policy.as_deref()),
+            deleting: meta.deletion_timestamp.is_some(),
+            finalizer: meta
+                .finalizers
+                .is_some_and(|all| all.iter().any(|name| name == FINALIZER)),
+            class: class.unwrap_or_default().into(),
+            source: Source::from_spec(&spec),
+            claim,
+            recorded: Recorded::from_annotations(&annotations),
+        }
+    }
+
+    /// Where its data is, when that is on an NFS server.
+    pub fn place(&self) -> Option<&Place> {
+        match &self.source {
+            Source::Nfs { place, .. } | Source::CsiNfs { place } => Some(place),
+            Source::Other => None,
+        }
+    }
+}
+
+// === impl Phase ===
+
+impl Phase {
+    fn parse(text: Option<&str>) -> Self {
+        match text {
+            Some("Available") => Self::Available,
+            Some("Bound") => Self::Bound,
+            Some("Released") => Self::Released,
+            Some("Failed") => Self::Failed,
+            _ => Self::Pending,
+        }
+    }
+}
+
+// === impl Reclaim ===
+
+impl Reclaim {
+    fn parse(text: Option<&str>) -> Self {
+        if text == Some("Delete") {
+            Self::Delete
+        } else {
+            Self::Keep
+        }
+    }
+}
+
+// === impl Source ===
+
+impl Source {
+    fn from_spec(spec: &PersistentVolumeSpec) -> Self {
+        if let Some(nfs) = &spec.nfs {
+            let backsteps = nfs.path.split('/').any(|component| component == "..");
+            return Place::new(&nfs.server, &nfs.path)
+                .map_or(Self::Other, |place| Self::Nfs { place, backsteps });
+        }
+        spec.csi
+            .as_ref()
+            .and_then(csi_place)
+            .map_or(Self::Other, |place| Self::CsiNfs { place })
+    }
+}
+
+/// csi-driver-nfs takes its attribute names in any case, and treats a missing sub-directory as the share itself.
+fn csi_place(csi: &CSIPersistentVolumeSource) -> Option<Place> {
+    if csi.driver != CSI_NFS_DRIVER {
+        return None;
+    }
+    let attributes = csi.volume_attributes.as_ref()?;
+    let get = |key: &str| {
+        attributes
+            .iter()
+            .find(|(name, _)| name.eq_ignore_ascii_case(key))
+            .map(|(_, value)| value.as_str())
+    };
+    Place::new(
+        get("server")?,
+        &format!("/{}/{}", get("share")?, get("subdir").unwrap_or_default()),
+    )
+}
+
+// === impl Recorded ===
+
+impl Recorded {
+    fn from_annotations(annotations: &BTreeMap<String, String>) -> Self {
+        let port = |key| {
+            annotations
+                .get(key)
+                .and_then(|text| text.parse().ok())
+                .filter(|port| *port != 0)
+        };
+        Self {
+            disposal: annotations
+                .get(RECORDED_ON_DELETE)
+                .and_then(|text| Disposal::from_record(text)),
+            share: annotations
+                .get(RECORDED_SHARE)
+                .map(|root| root.as_str().into()),
+            nfs_port: port(RECORDED_NFS_PORT),
+            mount_port: port(RECORDED_MOUNT_PORT),
+        }
+    }
+}
