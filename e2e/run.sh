@@ -54,6 +54,10 @@ trap 'exit 130' INT TERM
 
 "$E2E/world.sh" up
 stage "world up"
+if [ "${E2E_KNFSD:-1}" != 0 ]; then
+    "$E2E/world.sh" knfsd up
+    stage "knfsd up"
+fi
 case $what in
 scenarios) cargo test --locked --test scenarios -- "$@" 2>&1 | tee "$log" ;;
 bench) cargo bench --locked --workspace --benches -- "$@" 2>&1 | tee "$log" ;;

@@ -2,8 +2,9 @@
 # A world for the tests: a real control plane and real NFS servers, on this machine alone. See README.md.
 #
 #   world.sh up | down | status | env
-#   world.sh SERVICE start | stop | kill | freeze | thaw | pid     SERVICE: etcd apiserver kcm scheduler rpcbind nfs
-#   world.sh nfs block [SECONDS] | unblock
+#   world.sh SERVICE start | stop | kill | freeze | thaw | pid     SERVICE: etcd apiserver kcm scheduler rpcbind nfs knfsd
+#   world.sh nfs|knfsd block [SECONDS] | unblock
+#   world.sh knfsd up | down | exec COMMAND
 set -euo pipefail
 
 E2E=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -14,6 +15,8 @@ RUN=${E2E_WORLD:-/tmp/nfs-subdir-e2e-$BASE}
 E2E_APISERVER_ARGS=${E2E_APISERVER_ARGS:-}
 E2E_KCM_ARGS=${E2E_KCM_ARGS:-}
 E2E_KCM_QPS=${E2E_KCM_QPS:-20000}
+E2E_KNFSD_EXPORT=${E2E_KNFSD_EXPORT:-rw,sync,no_root_squash,no_subtree_check}
+E2E_KNFSD_WRITE_DELAY_US=${E2E_KNFSD_WRITE_DELAY_US:-0}
 if [ "${1:-}" != up ] && [ -r "$RUN/params" ]; then
     # shellcheck source=/dev/null
     source "$RUN/params"
@@ -25,8 +28,10 @@ source "$E2E/lib/service.sh"
 source "$E2E/lib/controlplane.sh"
 # shellcheck source=lib/nfs.sh
 source "$E2E/lib/nfs.sh"
+# shellcheck source=lib/knfsd.sh
+source "$E2E/lib/knfsd.sh"
 
-SERVICES="etcd apiserver kcm scheduler rpcbind nfs"
+SERVICES="etcd apiserver kcm scheduler rpcbind nfs knfsd"
 
 need() {
     local missing=
@@ -38,7 +43,8 @@ need() {
 
 save_params() {
     {
-        for name in BASE BIN ADMIN_TOKEN E2E_APISERVER_ARGS E2E_KCM_ARGS E2E_KCM_QPS; do
+        for name in BASE BIN ADMIN_TOKEN \
+            E2E_APISERVER_ARGS E2E_KCM_ARGS E2E_KCM_QPS E2E_KNFSD_EXPORT E2E_KNFSD_WRITE_DELAY_US; do
             printf '%s=%q\n' "$name" "${!name}"
         done
     } >"$RUN/params"
@@ -85,6 +91,7 @@ up() {
 
 # Logs stay for whoever wants to know why; what holds state does not.
 down() {
+    knfsd_down
     nfs_down
     controlplane_down
     rm -rf "$RUN/params" "$RUN/world.env" "$RUN"/{share,second,squash,open}
@@ -104,6 +111,8 @@ status() {
 service_verb() { # SERVICE VERB [ARGUMENT]
     case $1:$2 in
     *:start) "$1_start" ;;
+    knfsd:stop | knfsd:kill | knfsd:up | knfsd:down) "$1_$2" ;;
+    knfsd:exec) knfsd_exec "${@:3}" ;;
     # It waits for its watchers, who have no reason to go.
     apiserver:stop) service_stop "$1" 3 ;;
     *:stop) service_stop "$1" ;;
@@ -111,7 +120,7 @@ service_verb() { # SERVICE VERB [ARGUMENT]
     *:freeze) service_signal "$1" STOP ;;
     *:thaw) service_signal "$1" CONT ;;
     *:pid) service_pid "$1" ;;
-    nfs:block | nfs:unblock) "$1_$2" "${@:3}" ;;
+    nfs:block | nfs:unblock | knfsd:block | knfsd:unblock) "$1_$2" "${@:3}" ;;
     *) fail "$1 has no verb $2" ;;
     esac
 }
@@ -119,13 +128,13 @@ service_verb() { # SERVICE VERB [ARGUMENT]
 case ${1:-} in
 up | down | status) "$1" ;;
 env) cat "$RUN/world.env" ;;
-etcd | apiserver | kcm | scheduler | rpcbind | nfs)
+etcd | apiserver | kcm | scheduler | rpcbind | nfs | knfsd)
     [ $# -ge 2 ] || fail "$1: which verb?"
     [ -r "$RUN/params" ] || fail "no world at $RUN"
     service_verb "$@"
     ;;
 *)
-    sed -n '2,6s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
+    sed -n '2,7s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
     exit 2
     ;;
 esac
