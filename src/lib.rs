@@ -1,3 +1,5 @@
 //! The provisioner.
+pub mod args;
+pub mod config;
 pub mod controller;
 pub mod plan;

@@ -3,6 +3,7 @@
 //! ```text
 //! Claim + Class + Occupied ──> claim::decide  ──> ClaimPlan  ──> pv::build
 //! Volume + Class + Occupied ──> volume::decide ──> VolumePlan
+//! Record + when it was seen ──> lock::decide   ──> Step
 //! ```
 //!
 //! Nothing in here waits, asks a server, reads a clock or writes a log; what a decision needs is handed in, and the answer is an enum whose variants
@@ -12,6 +13,7 @@ pub mod backoff;
 pub mod claim;
 pub mod class;
 pub mod facts;
+pub mod lock;
 pub mod names;
 pub mod occupied;
 pub mod pattern;

@@ -1,0 +1,323 @@
+//! What the settings resolve to: parsed once, so that nothing past this is checked again. Refused: anything that could only fail later, with one line
+//! that names the variable.
+
+mod value;
+
+use crate::args::Args;
+use crate::plan::class::parse_bool;
+use crate::plan::lock::Terms;
+use crate::plan::place::Place;
+use crate::plan::shares::Share;
+use nfs_export::Options;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use value::{Set, duration, number, positive, qualified_name};
+
+/// Where a pod finds the namespace of its service account.
+const NAMESPACE_FILE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
+
+/// All settings.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The name that classes give as their provisioner.
+    pub provisioner: String,
+    /// The default share.
+    pub share: Share,
+    /// How NFS is spoken.
+    pub nfs: Options,
+    /// The kubeconfig file; `None`: the pod's service account.
+    pub kubeconfig: Option<PathBuf>,
+    /// The leader lock; `None`: work without one.
+    pub lock: Option<Lock>,
+    /// How much is done at the same time.
+    pub limits: Limits,
+    /// How long what is under way may take after SIGTERM.
+    pub grace: Duration,
+    /// Where metrics and health are served; `None`: nowhere.
+    pub metrics: Option<SocketAddr>,
+    /// The log.
+    pub log: Log,
+}
+
+/// Where the leader lock is, and its durations.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lock {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its durations.
+    pub terms: Terms,
+}
+
+/// How much is done at the same time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Claims being provisioned.
+    pub claims: usize,
+    /// Volumes being deleted.
+    pub volumes: usize,
+}
+
+/// How the log is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Log {
+    /// In which form.
+    pub format: Format,
+    /// Directives for `tracing_subscriber::EnvFilter`, known to be good.
+    pub filter: String,
+}
+
+/// The forms of a log line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// A setting that is missing or wrong. Displayed in one line that begins with the variable's name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// It has no default.
+    #[error("{name} is not set; {hint}")]
+    Missing {
+        /// The variable.
+        name: &'static str,
+        /// What it should be.
+        hint: &'static str,
+    },
+    /// It cannot be what it is.
+    #[error("{name} is {value:?}, which is not {wanted}")]
+    Bad {
+        /// The variable.
+        name: &'static str,
+        /// What was given.
+        value: String,
+        /// What was expected.
+        wanted: &'static str,
+    },
+    /// client-go's rule: a leader must stop before others begin, and have time to try twice.
+    #[error("LEASE_DURATION {:?}, RENEW_DEADLINE {:?}, RETRY_PERIOD {:?}: each must be longer than the next, and the last two apart by a fifth", .0.lease, .0.renew, .0.retry)]
+    Terms(Terms),
+}
+
+// === impl Config ===
+
+impl Config {
+    /// Resolves what was typed. Reads the service account's namespace from its file where `POD_NAMESPACE` is not set.
+    ///
+    /// # Errors
+    /// The first setting that is missing or wrong.
+    pub fn resolve(args: Args) -> Result<Self, ConfigError> {
+        Self::resolve_in(args, Path::new(NAMESPACE_FILE))
+    }
+
+    fn resolve_in(args: Args, namespace_file: &Path) -> Result<Self, ConfigError> {
+        Ok(Self {
+            provisioner: provisioner(args.provisioner_name)?,
+            share: share(
+                args.nfs_server,
+                args.nfs_path,
+                args.nfs_port,
+                args.mount_port,
+            )?,
+            nfs: nfs(
+                args.nfs_uid,
+                args.nfs_gid,
+                args.nfs_in_flight,
+                args.nfs_call_timeout,
+            )?,
+            kubeconfig: Set::new("KUBECONFIG", args.kubeconfig)
+                .text()
+                .map(PathBuf::from),
+            lock: if leader_election(args.enable_leader_election)? {
+                let terms = terms(args.lease_duration, args.renew_deadline, args.retry_period)?;
+                Some(Lock {
+                    namespace: namespace(args.pod_namespace, namespace_file)?,
+                    terms,
+                })
+            } else {
+                None
+            },
+            limits: Limits {
+                claims: Set::new("CLAIM_CONCURRENCY", args.claim_concurrency).parse_or(
+                    64,
+                    "a count from 1",
+                    positive,
+                )?,
+                volumes: Set::new("VOLUME_CONCURRENCY", args.volume_concurrency).parse_or(
+                    16,
+                    "a count from 1",
+                    positive,
+                )?,
+            },
+            grace: Set::new("GRACE_PERIOD", args.grace_period).parse_or(
+                Duration::from_secs(25),
+                value::DURATION,
+                duration,
+            )?,
+            metrics: metrics(args.metrics_addr)?,
+            log: log(args.log_format, args.log_level, args.verbosity)?,
+        })
+    }
+}
+
+fn provisioner(name: Option<String>) -> Result<String, ConfigError> {
+    let set = Set::new("PROVISIONER_NAME", name);
+    let name = set.required("give the name that your classes have as their provisioner, for example k8s-sigs.io/nfs-subdir-external-provisioner")?;
+    set.check(
+        name,
+        "a name that a class can have as its provisioner, such as example.com/nfs",
+        qualified_name,
+    )
+}
+
+fn share(
+    server: Option<String>,
+    path: Option<String>,
+    nfs_port: Option<String>,
+    mount_port: Option<String>,
+) -> Result<Share, ConfigError> {
+    let set = Set::new("NFS_SERVER", server);
+    let server = set.required("give the host name or address of the NFS server")?;
+    let is_host = |text: &str| {
+        !text
+            .contains(|letter: char| letter == '/' || letter.is_whitespace() || letter.is_control())
+    };
+    let server = set.check(
+        server,
+        "a host name or address (the path goes into NFS_PATH)",
+        |text| is_host(text).then(|| text.to_owned()),
+    )?;
+    let set = Set::new("NFS_PATH", path);
+    let path = set.required("give the absolute path of the share on the NFS server")?;
+    let root = set.check(path, "an absolute path", |text| {
+        Place::new(&server, text).filter(|_| !text.contains('\0'))
+    })?;
+    let port = |name, text| {
+        Set::new(name, text)
+            .unless_service_link()
+            .parse(value::PORT, value::port)
+    };
+    Ok(Share {
+        root,
+        nfs_port: port("NFS_PORT", nfs_port)?,
+        mount_port: port("MOUNT_PORT", mount_port)?,
+    })
+}
+
+fn nfs(
+    uid: Option<String>,
+    gid: Option<String>,
+    in_flight: Option<String>,
+    timeout: Option<String>,
+) -> Result<Options, ConfigError> {
+    let default = Options::default();
+    Ok(Options {
+        uid: Set::new("NFS_UID", uid).parse_or(default.uid, "a user number", number)?,
+        gid: Set::new("NFS_GID", gid).parse_or(default.gid, "a group number", number)?,
+        in_flight: Set::new("NFS_IN_FLIGHT", in_flight).parse_or(
+            default.in_flight,
+            "a count from 1",
+            positive,
+        )?,
+        deadline: Set::new("NFS_CALL_TIMEOUT", timeout).parse_or(
+            default.deadline,
+            value::DURATION,
+            duration,
+        )?,
+    })
+}
+
+fn leader_election(text: Option<String>) -> Result<bool, ConfigError> {
+    Set::new("ENABLE_LEADER_ELECTION", text).parse_or(true, "true or false", parse_bool)
+}
+
+fn terms(
+    lease: Option<String>,
+    renew: Option<String>,
+    retry: Option<String>,
+) -> Result<Terms, ConfigError> {
+    let default = Terms::default();
+    let terms = Terms {
+        // The lock says it in whole seconds.
+        lease: Set::new("LEASE_DURATION", lease).parse_or(
+            default.lease,
+            "a duration of whole seconds, such as 15s",
+            value::whole_seconds,
+        )?,
+        renew: Set::new("RENEW_DEADLINE", renew).parse_or(
+            default.renew,
+            value::DURATION,
+            duration,
+        )?,
+        retry: Set::new("RETRY_PERIOD", retry).parse_or(
+            default.retry,
+            value::DURATION,
+            duration,
+        )?,
+    };
+    if terms.lease > terms.renew && terms.renew > terms.retry.mul_f64(1.2) {
+        Ok(terms)
+    } else {
+        Err(ConfigError::Terms(terms))
+    }
+}
+
+fn namespace(text: Option<String>, file: &Path) -> Result<String, ConfigError> {
+    let of_account = || {
+        std::fs::read_to_string(file)
+            .ok()
+            .map(|text| text.trim().to_owned())
+            .filter(|text| !text.is_empty())
+    };
+    let set = Set::new("POD_NAMESPACE", text);
+    match set.text() {
+        Some(name) => set.check(name, "the name of a namespace", value::label),
+        None => Ok(of_account().unwrap_or_else(|| "default".into())),
+    }
+}
+
+fn metrics(text: Option<String>) -> Result<Option<SocketAddr>, ConfigError> {
+    // Here empty is not the same as not set.
+    if text.as_deref() == Some("") {
+        return Ok(None);
+    }
+    Set::new("METRICS_ADDR", text)
+        .parse_or(
+            SocketAddr::from(([0, 0, 0, 0], 8080)),
+            "an address with a port, such as 0.0.0.0:8080",
+            value::address,
+        )
+        .map(Some)
+}
+
+fn log(
+    format: Option<String>,
+    level: Option<String>,
+    verbosity: Option<String>,
+) -> Result<Log, ConfigError> {
+    let verbosity = Set::new("-v", verbosity).parse_or(0, "a number", number)?;
+    let usual = match verbosity {
+        ..4 => "info",
+        4..6 => "debug",
+        6.. => "trace",
+    };
+    let format =
+        Set::new("LOG_FORMAT", format).parse_or(
+            Format::Text,
+            "text or json",
+            |text| match text {
+                "text" => Some(Format::Text),
+                "json" => Some(Format::Json),
+                _ => None,
+            },
+        )?;
+    let filter = Set::new("LOG_LEVEL", level).parse_or(
+        usual.to_owned(),
+        "error, warn, info, debug, trace or a list of directives",
+        value::filter,
+    )?;
+    Ok(Log { format, filter })
+}
