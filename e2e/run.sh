@@ -8,8 +8,14 @@ set -euo pipefail
 E2E=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cd "$E2E/.."
 
-what=${1:?scenarios or bench}
-shift
+what=${1:-}
+case $what in
+scenarios | bench) shift ;;
+*)
+    echo "run.sh: scenarios or bench?" >&2
+    exit 2
+    ;;
+esac
 
 # Beside a world that somebody left up or is using: the first base whose run directory is free.
 if [ -z "${E2E_BASE_PORT:-}" ]; then
@@ -58,12 +64,12 @@ if [ "${E2E_KNFSD:-1}" != 0 ]; then
     "$E2E/world.sh" knfsd up
     stage "knfsd up"
 fi
+if [ "$what" = scenarios ]; then
+    "$E2E/manifests.sh"
+    stage "manifests"
+fi
 case $what in
 scenarios) cargo test --locked --test scenarios -- "$@" 2>&1 | tee "$log" ;;
 bench) cargo bench --locked --workspace --benches -- "$@" 2>&1 | tee "$log" ;;
-*)
-    echo "run.sh: no such thing to run: $what" >&2
-    exit 2
-    ;;
 esac
 stage "$what"
