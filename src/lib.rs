@@ -3,3 +3,4 @@ pub mod args;
 pub mod config;
 pub mod controller;
 pub mod plan;
+pub mod telemetry;
