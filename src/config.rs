@@ -70,6 +70,8 @@ pub struct Log {
 /// The forms of a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
+    /// For people where the log is a terminal, JSON otherwise.
+    Auto,
     /// For people.
     Text,
     /// One JSON object a line.
@@ -158,7 +160,12 @@ impl Config {
                 duration,
             )?,
             metrics: metrics(args.metrics_addr)?,
-            log: log(args.log_format, args.log_level, args.verbosity)?,
+            log: log(
+                args.log_format,
+                args.rust_log,
+                args.log_level,
+                args.verbosity,
+            )?,
         })
     }
 }
@@ -295,6 +302,7 @@ fn metrics(text: Option<String>) -> Result<Option<SocketAddr>, ConfigError> {
 
 fn log(
     format: Option<String>,
+    directives: Option<String>,
     level: Option<String>,
     verbosity: Option<String>,
 ) -> Result<Log, ConfigError> {
@@ -305,19 +313,20 @@ fn log(
         6.. => "trace",
     };
     let format =
-        Set::new("LOG_FORMAT", format).parse_or(
-            Format::Text,
-            "text or json",
-            |text| match text {
+        Set::new("LOG_FORMAT", format).parse_or(Format::Auto, "auto, text or json", |text| {
+            match text {
+                "auto" => Some(Format::Auto),
                 "text" => Some(Format::Text),
                 "json" => Some(Format::Json),
                 _ => None,
-            },
-        )?;
+            }
+        })?;
     let filter = Set::new("LOG_LEVEL", level).parse_or(
         usual.to_owned(),
         "error, warn, info, debug, trace or a list of directives",
         value::filter,
     )?;
+    let filter =
+        Set::new("RUST_LOG", directives).parse_or(filter, "a list of directives", value::filter)?;
     Ok(Log { format, filter })
 }
