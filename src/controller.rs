@@ -1,5 +1,141 @@
-//! What acts on the cluster.
+//! What acts on the cluster and on the shares: everything that has a client, and nothing that decides.
+//!
+//! ```text
+//! stores ──> queues ──> worker ──> claim, volume ──> shares, volumes_api ──> events
+//!               ^                      │ key and delay
+//!               └──────────────────────┘
+//! ```
+
+use std::sync::Arc;
+
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, error};
+
+use self::access::Access;
+use self::events::Events;
+use self::failure::Failure;
+use self::paths::Paths;
+use self::pulse::Pulse;
+use self::stores::{Queues, Stores};
+use self::volumes_api::VolumesApi;
+use crate::config::Limits;
+use crate::shares::Shares;
+use crate::telemetry::log::Repeats;
+use crate::telemetry::metrics::Metrics;
+
 pub mod access;
+mod claim;
 #[cfg(test)]
 mod double;
 pub mod events;
+mod failure;
+mod parents;
+pub mod paths;
+pub mod pulse;
+pub mod queue;
+pub mod stores;
+mod volume;
+pub mod volumes_api;
+mod worker;
+
+/// What every attempt needs. Built once; shared by all.
+#[derive(Debug)]
+pub struct Context {
+    /// `PROVISIONER_NAME`
+    pub provisioner: Box<str>,
+    /// What the cluster holds.
+    pub stores: Arc<Stores>,
+    /// Where changed keys wait.
+    pub queues: Arc<Queues>,
+    /// The exports.
+    pub shares: Arc<Shares>,
+    /// PersistentVolumes, to write to.
+    pub volumes: VolumesApi,
+    /// Where events are handed in.
+    pub events: Events,
+    /// Directories in flight.
+    pub paths: Paths,
+    /// Asks after the API server.
+    pub pulse: Arc<Pulse>,
+    /// What this process may do.
+    pub access: watch::Receiver<Access>,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// Told when a share answers (again).
+    pub share_came_up: Notify,
+    /// Keeps the same trouble from being logged for every key.
+    pub repeats: Repeats<String>,
+    /// Attempts at once.
+    pub limits: Limits,
+}
+
+/// The time as leader: queues are open while it lasts.
+struct Term<'a>(&'a Context);
+
+// === impl Context ===
+
+impl Context {
+    /// Works through the queues as the leader. Once `drain` is cancelled nothing new is begun and the future ends with the attempts under
+    /// way; dropping it cuts them off, as a leader that lost its lock must.
+    pub async fn lead(&self, drain: &CancellationToken) {
+        self.stores.synced().await;
+        let _term = Term::begin(self);
+        let claims = worker::work(&self.queues.claims, self.limits.claims, drain, |key| {
+            claim::attempt(self, key)
+        });
+        let volumes = worker::work(&self.queues.volumes, self.limits.volumes, drain, |key| {
+            volume::attempt(self, key)
+        });
+        let work = async { tokio::join!(claims, volumes) };
+        tokio::select! {
+            _ = work => {}
+            () = self.sweep() => {}
+        }
+    }
+
+    /// Removes leftovers of earlier runs from every share, now and whenever a share comes back.
+    async fn sweep(&self) {
+        loop {
+            for share in self.stores.served().all() {
+                if let Err(failure) = volume::sweep(self, share).await {
+                    debug!(
+                        reason = failure.message(),
+                        "leftovers of earlier runs stay for now"
+                    );
+                }
+            }
+            self.share_came_up.notified().await;
+        }
+    }
+
+    /// Logs what stopped an attempt, the same cause once a minute, and wonders about the API server where that is what failed.
+    fn note(&self, failure: &Failure, reason: &str, what: &'static str) {
+        if let Failure::Api { source, .. } = failure
+            && pulse::is_out_of_reach(source)
+        {
+            self.pulse.doubt();
+        }
+        if let Some(kept_back) = self.repeats.say(&reason.to_owned()) {
+            error!(reason, kept_back, "{what}");
+        }
+    }
+}
+
+// === impl Term ===
+
+impl<'a> Term<'a> {
+    fn begin(ctx: &'a Context) -> Self {
+        // Another process may have led meanwhile: what was in flight here is over.
+        ctx.paths.clear();
+        ctx.queues.open();
+        ctx.stores.enqueue_all();
+        Self(ctx)
+    }
+}
+
+impl Drop for Term<'_> {
+    fn drop(&mut self) {
+        self.0.queues.close();
+    }
+}

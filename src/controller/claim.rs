@@ -1,0 +1,273 @@
+//! One claim: observe, plan, act, report.
+//!
+//! ```text
+//! stores ──> plan::claim::decide ──> hold, MKDIR, create PV ──> event, log, when to look again
+//! ```
+//! No decision is taken here; what is refused and why is the plan's.
+
+use std::time::Duration;
+
+use nfs_export::{Created, Export, SubDir, Target};
+use tracing::{Instrument, debug, info, info_span, warn};
+
+use super::Context;
+use super::events::{Event, Kind, Regarding};
+use super::failure::Failure;
+use super::queue::Done;
+use super::stores::ClaimKey;
+use crate::plan::claim::{self as plan, ClaimPlan, Ignore, Provision, Surroundings, Wait};
+use crate::plan::facts::{Claim, Class, Request, Standing};
+use crate::plan::{names, pv};
+use crate::telemetry::metrics::Attempt;
+
+/// How soon to look again where only another attempt of this process is in the way.
+const MOMENT: Duration = Duration::from_millis(200);
+
+/// A claim and the class it names, as the stores have them.
+struct Observed {
+    claim: std::sync::Arc<Claim>,
+    class: Option<std::sync::Arc<Class>>,
+}
+
+/// How a plan to provision ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Provisioned {
+    /// Directory and volume are there.
+    Whole,
+    /// The claim went away meanwhile: nothing was left behind.
+    ClaimGone,
+}
+
+/// Works on one claim once.
+pub async fn attempt(ctx: &Context, key: ClaimKey) -> Done {
+    let span = info_span!("claim", claim = %key);
+    reconcile(ctx, &key).instrument(span).await
+}
+
+async fn reconcile(ctx: &Context, key: &ClaimKey) -> Done {
+    let Some(seen) = observe(ctx, key) else {
+        return Done::Settled; // gone, bound, or never ours
+    };
+    let plan = decide(ctx, &seen); // no client
+    match plan {
+        ClaimPlan::Ignore(why) => ignored(why),
+        ClaimPlan::Wait(what) => waiting(&what),
+        ClaimPlan::Refuse(refusal) => {
+            // Looked at again when the claim or a class changes: either brings the key back.
+            warn!(reason = refusal.message, "claim refused");
+            tell(
+                ctx,
+                &seen.claim,
+                Kind::Warning,
+                "ProvisioningFailed",
+                refusal.message,
+            );
+            ctx.metrics.provision().begin(class_name(&seen)).failed();
+            Done::Settled
+        }
+        ClaimPlan::Provision(provision) => {
+            let timing = ctx.metrics.provision().begin(class_name(&seen));
+            let outcome = act(ctx, &seen, &provision).await; // share and API server
+            report(ctx, &seen, &provision, outcome, timing)
+        }
+    }
+}
+
+// --- observe ---
+
+fn observe(ctx: &Context, key: &ClaimKey) -> Option<Observed> {
+    let claim = ctx.stores.claim(key)?;
+    let class = request(&claim)?
+        .class
+        .as_deref()
+        .and_then(|name| ctx.stores.class(name));
+    Some(Observed { claim, class })
+}
+
+fn request(claim: &Claim) -> Option<&Request> {
+    match &claim.standing {
+        Standing::Wanting(request) => Some(request),
+        Standing::Bound | Standing::Foreign => None,
+    }
+}
+
+fn class_name(seen: &Observed) -> &str {
+    request(&seen.claim)
+        .and_then(|request| request.class.as_deref())
+        .unwrap_or_default()
+}
+
+// --- plan ---
+
+fn decide(ctx: &Context, seen: &Observed) -> ClaimPlan {
+    let volume = names::volume(&seen.claim.uid);
+    let around = Surroundings {
+        provisioner: &ctx.provisioner,
+        served: &ctx.stores.served(),
+        class: seen.class.as_deref(),
+        volume_exists: ctx.paths.is_created(&volume) || ctx.stores.volume(&volume).is_some(),
+        leaving: &ctx.paths.leaving(),
+    };
+    plan::decide(&seen.claim, &around)
+}
+
+// --- act ---
+
+async fn act(
+    ctx: &Context,
+    seen: &Observed,
+    provision: &Provision,
+) -> Result<Provisioned, Failure> {
+    let target = Target::from(&provision.share);
+    let hold = ctx
+        .paths
+        .hold(&provision.volume, provision.share.place(&provision.dir))?;
+    let message = format!(
+        "External provisioner is provisioning volume for claim \"{}\"",
+        seen.claim.key()
+    );
+    tell(ctx, &seen.claim, Kind::Normal, "Provisioning", message);
+
+    let export = ctx.shares.export(&target);
+    let created = export
+        .create_dir_all(&provision.dir, provision.mode)
+        .await
+        .map_err(Failure::share(&target))?;
+    if !still_wanted(ctx, &seen.claim) {
+        abandon(ctx, &export, &provision.dir, created).await;
+        return Ok(Provisioned::ClaimGone);
+    }
+    let Some(volume) = build(ctx, seen, provision) else {
+        return Ok(Provisioned::ClaimGone);
+    };
+    ctx.volumes.create(&volume).await?;
+    hold.created();
+    Ok(Provisioned::Whole)
+}
+
+fn build(
+    ctx: &Context,
+    seen: &Observed,
+    provision: &Provision,
+) -> Option<k8s_openapi::api::core::v1::PersistentVolume> {
+    let parts = pv::Parts {
+        provisioner: &ctx.provisioner,
+        served: &ctx.stores.served(),
+        claim: &seen.claim,
+        request: request(&seen.claim)?,
+        class: seen.class.as_deref()?,
+        provision,
+        finalizer: ctx.access.borrow().volume_finalizer.is_some(),
+    };
+    Some(pv::build(&parts))
+}
+
+/// Whether the store still has this very claim; one made anew under the same name is another.
+fn still_wanted(ctx: &Context, claim: &Claim) -> bool {
+    ctx.stores
+        .claim(&ClaimKey::from(claim))
+        .is_some_and(|now| now.uid == claim.uid)
+}
+
+/// Takes back a directory that was made for a claim that is gone. Only an empty one, only one that this attempt made, and no fuss where it fails:
+/// an empty directory is no loss, and the share may be out of reach.
+async fn abandon(ctx: &Context, export: &Export, dir: &SubDir, created: Created) {
+    if created != Created::New {
+        return;
+    }
+    match export.remove_empty_dir(dir).await {
+        Ok(_) => super::parents::remove_empty(ctx, export, dir).await,
+        Err(error) => debug!(
+            error = &error as &dyn std::error::Error,
+            dir = dir.as_str(),
+            "directory of a claim that is gone stays, empty"
+        ),
+    }
+}
+
+// --- report ---
+
+fn ignored(why: Ignore) -> Done {
+    debug!(?why, "nothing to do");
+    Done::Settled
+}
+
+fn waiting(what: &Wait) -> Done {
+    debug!(?what, "not yet");
+    match what {
+        Wait::NodeNotSelected => Done::Settled, // the annotation is a change of the claim
+        Wait::DirectoryIsLeaving(_) => Done::Later(MOMENT),
+    }
+}
+
+fn report(
+    ctx: &Context,
+    seen: &Observed,
+    provision: &Provision,
+    outcome: Result<Provisioned, Failure>,
+    timing: Attempt,
+) -> Done {
+    match outcome {
+        Ok(Provisioned::Whole) => {
+            timing.succeeded();
+            info!(
+                volume = provision.volume,
+                dir = provision.dir.as_str(),
+                "volume provisioned"
+            );
+            let message = format!("Successfully provisioned volume {}", provision.volume);
+            tell(
+                ctx,
+                &seen.claim,
+                Kind::Normal,
+                "ProvisioningSucceeded",
+                message,
+            );
+            Done::Settled
+        }
+        Ok(Provisioned::ClaimGone) => {
+            info!("claim is gone; nothing was made for it");
+            Done::Settled
+        }
+        Err(Failure::Busy(busy)) => {
+            debug!(%busy, "not yet");
+            Done::Later(MOMENT)
+        }
+        Err(failure) => {
+            timing.failed();
+            let reason = failure.message();
+            ctx.note(&failure, &reason, "provisioning failed");
+            let message = format!(
+                "failed to provision volume with StorageClass \"{}\": {reason}",
+                class_name(seen)
+            );
+            tell(
+                ctx,
+                &seen.claim,
+                Kind::Warning,
+                "ProvisioningFailed",
+                message,
+            );
+            Done::Failed
+        }
+    }
+}
+
+fn tell(ctx: &Context, claim: &Claim, kind: Kind, reason: &'static str, message: String) {
+    let regarding = Regarding {
+        api_version: "v1",
+        kind: "PersistentVolumeClaim",
+        namespace: claim.namespace.to_string(),
+        name: claim.name.to_string(),
+        uid: claim.uid.to_string(),
+        resource_version: request(claim)
+            .map(|request| request.resource_version.to_string())
+            .unwrap_or_default(),
+    };
+    ctx.events.publish(Event {
+        regarding,
+        kind,
+        reason,
+        message,
+    });
+}

@@ -1,0 +1,86 @@
+//! What stopped an attempt, as one line for an event: cause and cure.
+
+use std::error::Error as StdError;
+use std::fmt::Write as _;
+
+use nfs_export::Target;
+
+/// A step of an attempt that failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// A verb on a share.
+    #[error("share {server}:{path}")]
+    Share {
+        /// The share's server.
+        server: String,
+        /// The share's path.
+        path: String,
+        /// What the export says.
+        source: nfs_export::Error,
+    },
+    /// A request to the API server.
+    #[error("cannot {what}")]
+    Api {
+        /// The request in words: "create the PersistentVolume".
+        what: &'static str,
+        /// What the client says.
+        source: kube::Error,
+    },
+    /// Every name that an archive of the directory could have is taken.
+    #[error(
+        "every name for an archive of {0} is taken; remove or rename old archives at the root of the share"
+    )]
+    NoArchiveName(String),
+    /// Another volume is at work in the directory; it is a matter of moments.
+    #[error(transparent)]
+    Busy(#[from] super::paths::Busy),
+}
+
+// === impl Failure ===
+
+impl Failure {
+    /// A verb on `target` failed.
+    pub fn share(target: &Target) -> impl FnOnce(nfs_export::Error) -> Self + '_ {
+        |source| Self::Share {
+            server: target.server.clone(),
+            path: target.path.clone(),
+            source,
+        }
+    }
+
+    /// A request failed.
+    pub fn api(what: &'static str) -> impl FnOnce(kube::Error) -> Self {
+        move |source| Self::Api { what, source }
+    }
+
+    /// The whole chain of causes in one line, then what an administrator can do about it.
+    pub fn message(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            let part = error.to_string();
+            // Some libraries repeat their source in their own text.
+            if !text.contains(&part) {
+                let _ = write!(text, ": {part}");
+            }
+            cause = error.source();
+        }
+        if let Some(advice) = self.advice() {
+            let _ = write!(text, "; {advice}");
+        }
+        text
+    }
+
+    fn advice(&self) -> Option<String> {
+        match self {
+            Self::Share { source, .. } => source.advice(),
+            Self::Api {
+                source: kube::Error::Api(status),
+                ..
+            } if status.code == 403 => {
+                Some("grant it to the service account: see manifests/rbac.yaml".to_owned())
+            }
+            Self::Api { .. } | Self::NoArchiveName(_) | Self::Busy(_) => None,
+        }
+    }
+}

@@ -1,0 +1,276 @@
+//! Directories in flight: what a claim is about to own and what a deletion is about to move away never overlap.
+//!
+//! The stores lag behind the API server by a watch event, so they alone cannot say that a directory is nobody's. Between the
+//! directory and the sight of its volume in the store, the claim's hold stands in for the volume.
+//!
+//! ```text
+//! claim:    hold ── MKDIR ── create PV ── created ──(store shows the PV)── free
+//! deletion:            move_away ── RENAME ── free
+//! ```
+//! Refuses to know shares: a place is a server and an absolute path.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::plan::place::Place;
+
+/// The directories in flight.
+#[derive(Debug, Clone, Default)]
+pub struct Paths(Arc<Mutex<Inner>>);
+
+/// A claim's hold on its directory; dropped before [`Hold::created`], it frees the directory.
+#[derive(Debug)]
+pub struct Hold {
+    paths: Paths,
+    volume: Box<str>,
+    created: bool,
+}
+
+/// A deletion's hold on the directory that it moves away.
+#[derive(Debug)]
+pub struct Moving {
+    paths: Paths,
+    volume: Box<str>,
+}
+
+/// Another volume holds the directory, contains it, or lies inside it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("volume {volume} is at work in {place}")]
+pub struct Busy {
+    /// The other volume's name.
+    pub volume: Box<str>,
+    /// Its directory.
+    pub place: Place,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    holds: HashMap<Box<str>, (Place, Stage)>,
+    moving: HashMap<Box<str>, Place>,
+    epoch: u64,
+}
+
+/// How far a claim's hold is. `Created` carries the list epoch in which the volume was created: a list begun later shows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Making,
+    Created(u64),
+}
+
+// === impl Paths ===
+
+impl Paths {
+    /// A claim is about to make the directory of `volume`. Claims may share a directory; only deletions are in the way.
+    ///
+    /// # Errors
+    /// [`Busy`] while a deletion moves an overlapping directory away.
+    pub fn hold(&self, volume: &str, place: Place) -> Result<Hold, Busy> {
+        let mut inner = self.lock();
+        if let Some((by, at)) = inner
+            .moving
+            .iter()
+            .find(|(_, at)| at.relation(&place).is_some())
+        {
+            return Err(Busy::new(by, at));
+        }
+        inner.holds.insert(volume.into(), (place, Stage::Making));
+        Ok(Hold {
+            paths: self.clone(),
+            volume: volume.into(),
+            created: false,
+        })
+    }
+
+    /// A deletion is about to move the directory of `volume` away.
+    ///
+    /// # Errors
+    /// [`Busy`] while another volume's claim or deletion is at work in an overlapping directory.
+    pub fn move_away(&self, volume: &str, place: Place) -> Result<Moving, Busy> {
+        let mut inner = self.lock();
+        let held = inner
+            .holds
+            .iter()
+            .find(|(by, (at, _))| by.as_ref() != volume && at.relation(&place).is_some());
+        if let Some((by, (at, _))) = held {
+            return Err(Busy::new(by, at));
+        }
+        if let Some((by, at)) = inner
+            .moving
+            .iter()
+            .find(|(_, at)| at.relation(&place).is_some())
+        {
+            return Err(Busy::new(by, at));
+        }
+        inner.moving.insert(volume.into(), place);
+        Ok(Moving {
+            paths: self.clone(),
+            volume: volume.into(),
+        })
+    }
+
+    /// Whether a volume of this name was created and the store has not shown it yet.
+    pub fn is_created(&self, volume: &str) -> bool {
+        matches!(self.lock().holds.get(volume), Some((_, Stage::Created(_))))
+    }
+
+    /// Directories that deletions are moving away.
+    pub fn leaving(&self) -> Vec<Place> {
+        self.lock().moving.values().cloned().collect()
+    }
+
+    /// Directories that claims are making or have made a moment ago, but for the one of `volume`.
+    pub fn arriving(&self, volume: &str) -> Vec<Place> {
+        let inner = self.lock();
+        let others = inner.holds.iter().filter(|(by, _)| by.as_ref() != volume);
+        others.map(|(_, (place, _))| place.clone()).collect()
+    }
+
+    /// The store shows the volume (or its deletion): from here on the store speaks for the directory.
+    pub fn seen(&self, volume: &str) {
+        let mut inner = self.lock();
+        if matches!(inner.holds.get(volume), Some((_, Stage::Created(_)))) {
+            inner.holds.remove(volume);
+        }
+    }
+
+    /// A list of all volumes begins; the token goes to [`Paths::list_ended`].
+    pub fn list_begins(&self) -> u64 {
+        let mut inner = self.lock();
+        inner.epoch += 1;
+        inner.epoch
+    }
+
+    /// The list that began with `token` is in the store: what was created before it began is either shown or gone.
+    pub fn list_ended(&self, token: u64) {
+        self.lock()
+            .holds
+            .retain(|_, (_, stage)| !matches!(stage, Stage::Created(epoch) if *epoch < token));
+    }
+
+    /// Another process had the lead meanwhile: nothing is in flight here any more.
+    pub fn clear(&self) {
+        let mut inner = self.lock();
+        inner.holds.clear();
+        inner.moving.clear();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl Hold ===
+
+impl Hold {
+    /// The volume exists in the API: the hold lasts until the store shows it.
+    pub fn created(mut self) {
+        let mut inner = self.paths.lock();
+        let epoch = inner.epoch;
+        if let Some((_, stage)) = inner.holds.get_mut(&self.volume) {
+            *stage = Stage::Created(epoch);
+        }
+        drop(inner);
+        self.created = true;
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        if !self.created {
+            self.paths.lock().holds.remove(&self.volume);
+        }
+    }
+}
+
+// === impl Moving ===
+
+impl Drop for Moving {
+    fn drop(&mut self) {
+        self.paths.lock().moving.remove(&self.volume);
+    }
+}
+
+// === impl Busy ===
+
+impl Busy {
+    fn new(volume: &str, place: &Place) -> Self {
+        Self {
+            volume: volume.into(),
+            place: place.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mk_place(path: &str) -> Place {
+        Place::new("nfs", path).expect("absolute")
+    }
+
+    #[test]
+    fn a_claim_waits_while_a_deletion_moves_its_directory_or_one_around_it() {
+        let paths = Paths::default();
+        let moving = paths
+            .move_away("old", mk_place("/data/a"))
+            .expect("nobody is there");
+        for taken in ["/data/a", "/data/a/b", "/data", "/data//a/"] {
+            assert!(paths.hold("new", mk_place(taken)).is_err(), "{taken}");
+        }
+        assert!(paths.hold("new", mk_place("/data/ab")).is_ok());
+        assert!(
+            paths
+                .hold(
+                    "other",
+                    Place::new("elsewhere", "/data/a").expect("absolute")
+                )
+                .is_ok()
+        );
+        drop(moving);
+        assert!(paths.hold("new", mk_place("/data/a")).is_ok());
+    }
+
+    #[test]
+    fn a_deletion_waits_for_a_claim_until_the_store_shows_its_volume() {
+        let paths = Paths::default();
+        let hold = paths
+            .hold("new", mk_place("/data/a"))
+            .expect("nobody is there");
+        assert!(paths.move_away("old", mk_place("/data/a")).is_err());
+        hold.created();
+        assert!(paths.is_created("new"));
+        assert!(paths.move_away("old", mk_place("/data/a")).is_err());
+        paths.seen("new");
+        assert!(paths.move_away("old", mk_place("/data/a")).is_ok());
+    }
+
+    #[test]
+    fn a_claim_given_up_frees_its_directory() {
+        let paths = Paths::default();
+        drop(
+            paths
+                .hold("new", mk_place("/data/a"))
+                .expect("nobody is there"),
+        );
+        assert!(paths.move_away("old", mk_place("/data/a")).is_ok());
+    }
+
+    #[test]
+    fn a_volume_created_and_deleted_between_two_lists_is_not_held_for_ever() {
+        let paths = Paths::default();
+        let before = paths.list_begins();
+        paths
+            .hold("new", mk_place("/data/a"))
+            .expect("nobody is there")
+            .created();
+        paths.list_ended(before);
+        assert!(
+            paths.is_created("new"),
+            "the list may have begun before the volume was created"
+        );
+        let after = paths.list_begins();
+        paths.list_ended(after);
+        assert!(!paths.is_created("new"));
+    }
+}

@@ -1,0 +1,191 @@
+//! What the cluster holds, as far as decisions need it: the claims that want a volume, all classes, all volumes in a few words each.
+//!
+//! ```text
+//! watch ──> claims, classes, volumes ──> keys into the queues
+//! ```
+//! Bound claims are not kept at all; of a volume about 300 bytes are. Read only from memory: no request is made on behalf of a question.
+
+use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+
+use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
+use k8s_openapi::api::storage::v1::StorageClass;
+use kube::Client;
+use tokio::sync::watch;
+
+use self::claims::Claims;
+use self::classes::Classes;
+use self::follow::follow;
+use self::volumes::Volumes;
+use super::paths::Paths;
+use super::queue::Queue;
+use crate::plan::facts::{Claim, Class, Volume};
+use crate::plan::occupied::Occupied;
+use crate::plan::shares::{Served, Share};
+
+mod claims;
+mod classes;
+mod follow;
+mod volumes;
+
+/// `NAMESPACE/NAME` of a claim.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ClaimKey(Arc<str>);
+
+/// Name of a volume.
+pub type VolumeKey = Arc<str>;
+
+/// Where changed objects' keys go.
+#[derive(Debug)]
+pub struct Queues {
+    /// Claims that may want work.
+    pub claims: Queue<ClaimKey>,
+    /// Volumes that may want work.
+    pub volumes: Queue<VolumeKey>,
+}
+
+/// The stores.
+#[derive(Debug)]
+pub struct Stores {
+    provisioner: Box<str>,
+    claims: RwLock<Claims>,
+    classes: RwLock<Classes>,
+    volumes: RwLock<Volumes>,
+    queues: Arc<Queues>,
+    paths: Paths,
+    synced: watch::Sender<Synced>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Synced {
+    claims: bool,
+    classes: bool,
+    volumes: bool,
+}
+
+// === impl ClaimKey ===
+
+impl From<&Claim> for ClaimKey {
+    fn from(claim: &Claim) -> Self {
+        Self(claim.key().into())
+    }
+}
+
+impl fmt::Display for ClaimKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+// === impl Queues ===
+
+impl Queues {
+    /// A term as leader begins.
+    pub fn open(&self) {
+        self.claims.open();
+        self.volumes.open();
+    }
+
+    /// A term as leader is over.
+    pub fn close(&self) {
+        self.claims.close();
+        self.volumes.close();
+    }
+
+    /// What held work up is gone: everything is tried now.
+    pub fn wake_all(&self) {
+        self.claims.wake_all();
+        self.volumes.wake_all();
+    }
+}
+
+// === impl Stores ===
+
+impl Stores {
+    /// Empty stores that will feed `queues`; `default` is the share that classes mean unless they say otherwise.
+    pub fn new(provisioner: &str, default: Share, queues: Arc<Queues>, paths: Paths) -> Self {
+        Self {
+            provisioner: provisioner.into(),
+            claims: RwLock::default(),
+            classes: RwLock::new(Classes::new(provisioner, default)),
+            volumes: RwLock::default(),
+            queues,
+            paths,
+            synced: watch::Sender::default(),
+        }
+    }
+
+    /// Follows the cluster for ever.
+    pub async fn run(self: Arc<Self>, client: Client) {
+        tokio::join!(
+            follow::<PersistentVolumeClaim>(client.clone(), claims::Intake::new(self.clone())),
+            follow::<StorageClass>(client.clone(), classes::Intake::new(self.clone())),
+            follow::<PersistentVolume>(client, volumes::Intake::new(self.clone())),
+        );
+    }
+
+    /// Resolves once each kind was listed whole.
+    pub async fn synced(&self) {
+        let all = |synced: &Synced| synced.claims && synced.classes && synced.volumes;
+        // The sender lives in self, so the wait can only end well.
+        let _ = self.synced.subscribe().wait_for(all).await;
+    }
+
+    /// Whether each kind was listed whole.
+    pub fn is_synced(&self) -> bool {
+        let synced = *self.synced.borrow();
+        synced.claims && synced.classes && synced.volumes
+    }
+
+    /// A claim that wants a volume.
+    pub fn claim(&self, key: &ClaimKey) -> Option<Arc<Claim>> {
+        read(&self.claims).get(key)
+    }
+
+    /// A class, whoever's it is.
+    pub fn class(&self, name: &str) -> Option<Arc<Class>> {
+        read(&self.classes).get(name)
+    }
+
+    /// The shares that the default and the classes name.
+    pub fn served(&self) -> Arc<Served> {
+        read(&self.classes).served()
+    }
+
+    /// A volume, whoever's it is.
+    pub fn volume(&self, name: &str) -> Option<Arc<Volume>> {
+        read(&self.volumes).get(name)
+    }
+
+    /// Answers from the index of directories; the stores stand still meanwhile, so `ask` must be quick.
+    pub fn occupied<T>(&self, ask: impl FnOnce(&Occupied) -> T) -> T {
+        ask(read(&self.volumes).occupied())
+    }
+
+    /// Puts every claim and volume that may want work into the queues: a term as leader begins.
+    pub fn enqueue_all(&self) {
+        self.enqueue_claims();
+        for name in read(&self.volumes).wanting() {
+            self.queues.volumes.add(name);
+        }
+    }
+
+    fn enqueue_claims(&self) {
+        for key in read(&self.claims).keys() {
+            self.queues.claims.add(key.clone());
+        }
+    }
+
+    fn mark(&self, set: impl FnOnce(&mut Synced)) {
+        self.synced.send_modify(set);
+    }
+}
+
+/// A store that a panic left half changed is still a store: the next list puts it right.
+fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
+    lock.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn write<T>(lock: &RwLock<T>) -> std::sync::RwLockWriteGuard<'_, T> {
+    lock.write().unwrap_or_else(PoisonError::into_inner)
+}

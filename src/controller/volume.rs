@@ -1,0 +1,294 @@
+//! One volume whose claim is gone: observe, plan, act, report.
+//!
+//! ```text
+//! stores ──> plan::volume::decide ──> directory away, then the PV object, then our finalizer ──> event, log, when to look again
+//! ```
+//! Each step can be repeated, and each leaves a state from which the plan finds the next one: a crash anywhere is finished by whoever comes next.
+//! No decision is taken here.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use nfs_export::{Export, Removed, Renamed, SubDir, Target};
+use tracing::{Instrument, debug, info, info_span, warn};
+
+use super::events::{Event, Kind, Regarding};
+use super::failure::Failure;
+use super::queue::Done;
+use super::stores::VolumeKey;
+use super::{Context, parents};
+use crate::plan::facts::{Class, Volume};
+use crate::plan::names;
+use crate::plan::shares::Share;
+use crate::plan::volume::{self as plan, Archive, Delete, KeepData, Surroundings, VolumePlan};
+use crate::telemetry::metrics::Attempt;
+
+/// How soon to look again where only another attempt of this process is in the way.
+const MOMENT: Duration = Duration::from_millis(200);
+
+/// A volume and its class, as the stores have them.
+struct Observed {
+    volume: Arc<Volume>,
+    class: Option<Arc<Class>>,
+}
+
+/// Works on one volume once.
+pub async fn attempt(ctx: &Context, key: VolumeKey) -> Done {
+    let span = info_span!("volume", volume = %key);
+    reconcile(ctx, &key).instrument(span).await
+}
+
+async fn reconcile(ctx: &Context, key: &VolumeKey) -> Done {
+    let Some(seen) = observe(ctx, key) else {
+        return Done::Settled; // gone
+    };
+    let plan = decide(ctx, &seen); // no client
+    match &plan {
+        VolumePlan::Ignore(why) => {
+            debug!(?why, "nothing to do");
+            Done::Settled
+        }
+        VolumePlan::Wait(what) => {
+            debug!(?what, "not yet");
+            Done::Later(MOMENT)
+        }
+        VolumePlan::Refuse(refusal) => {
+            // Brought back by a change of a class or of the volume, and by the clock: what serves its share may change without either.
+            warn!(reason = refusal.message, "volume not deleted");
+            tell(
+                ctx,
+                &seen.volume,
+                Kind::Warning,
+                "VolumeFailedDelete",
+                refusal.message.clone(),
+            );
+            ctx.metrics.delete().begin(&seen.volume.class).failed();
+            Done::Failed
+        }
+        work => {
+            let timing = ctx.metrics.delete().begin(&seen.volume.class);
+            let outcome = act(ctx, &seen.volume, work).await; // share and API server
+            report(ctx, &seen.volume, work, outcome, timing)
+        }
+    }
+}
+
+// --- observe ---
+
+fn observe(ctx: &Context, key: &VolumeKey) -> Option<Observed> {
+    let volume = ctx.stores.volume(key)?;
+    let class = ctx.stores.class(&volume.class);
+    Some(Observed { volume, class })
+}
+
+// --- plan ---
+
+fn decide(ctx: &Context, seen: &Observed) -> VolumePlan {
+    let (served, arriving) = (ctx.stores.served(), ctx.paths.arriving(&seen.volume.name));
+    ctx.stores.occupied(|occupied| {
+        let around = Surroundings {
+            served: &served,
+            class: seen.class.as_deref(),
+            occupied,
+            arriving: &arriving,
+        };
+        plan::decide(&seen.volume, &around)
+    })
+}
+
+// --- act ---
+
+async fn act(ctx: &Context, volume: &Volume, plan: &VolumePlan) -> Result<(), Failure> {
+    match plan {
+        VolumePlan::Archive(archive) => move_to_archive(ctx, volume, archive).await?,
+        VolumePlan::Delete(delete) => remove(ctx, volume, delete).await?,
+        VolumePlan::KeepData(keep) => drop_leftovers(ctx, keep).await?,
+        VolumePlan::RemoveFinalizer => return release(ctx, volume).await,
+        VolumePlan::Retain
+        | VolumePlan::Ignore(_)
+        | VolumePlan::Wait(_)
+        | VolumePlan::Refuse(_) => {}
+    }
+    ctx.volumes.delete(volume).await?;
+    release(ctx, volume).await
+}
+
+/// Renames the directory to the first name that is free. A directory that is gone already needs no archive.
+async fn move_to_archive(ctx: &Context, volume: &Volume, archive: &Archive) -> Result<(), Failure> {
+    let (target, export) = open(ctx, &archive.share);
+    let moving = ctx
+        .paths
+        .move_away(&volume.name, archive.share.place(&archive.from))?;
+    for to in &archive.candidates {
+        match export
+            .rename(&archive.from, to)
+            .await
+            .map_err(Failure::share(&target))?
+        {
+            Renamed::Done => info!(
+                dir = archive.from.as_str(),
+                archive = to.as_str(),
+                "directory archived"
+            ),
+            Renamed::NoSource => info!(dir = archive.from.as_str(), "directory is gone already"),
+            Renamed::TargetExists => {
+                debug!(archive = to.as_str(), "name is taken by another archive");
+                continue;
+            }
+        }
+        drop(moving);
+        parents::remove_empty(ctx, &export, &archive.from).await;
+        return Ok(());
+    }
+    Err(Failure::NoArchiveName(archive.from.as_str().to_owned()))
+}
+
+/// Renames the directory away, so that nothing written under its name from here on can be hit, then removes it.
+async fn remove(ctx: &Context, volume: &Volume, delete: &Delete) -> Result<(), Failure> {
+    let (target, export) = open(ctx, &delete.share);
+    let moving = ctx
+        .paths
+        .move_away(&volume.name, delete.share.place(&delete.dir))?;
+    if let Some(hidden) = delete.trash.parent() {
+        export
+            .create_dir_all(&hidden, HIDDEN_MODE)
+            .await
+            .map_err(Failure::share(&target))?;
+    }
+    // TargetExists: an earlier attempt moved the data there, and what bears the old name now is not this volume's any more.
+    let renamed = export
+        .rename(&delete.dir, &delete.trash)
+        .await
+        .map_err(Failure::share(&target))?;
+    drop(moving);
+    debug!(?renamed, "directory moved away");
+    let removed = empty(&export, &target, &delete.trash).await?;
+    info!(
+        dir = delete.dir.as_str(),
+        directories = removed.directories,
+        files = removed.files,
+        "directory removed"
+    );
+    parents::remove_empty(ctx, &export, &delete.dir).await;
+    Ok(())
+}
+
+/// Nobody but the provisioner looks into the hidden folder: what is on its way out may have been private.
+const HIDDEN_MODE: u32 = 0o700;
+
+async fn drop_leftovers(ctx: &Context, keep: &KeepData) -> Result<(), Failure> {
+    let (target, export) = open(ctx, &keep.share);
+    empty(&export, &target, &keep.trash).await.map(drop)
+}
+
+async fn empty(export: &Export, target: &Target, trash: &SubDir) -> Result<Removed, Failure> {
+    export
+        .remove_dir_all(trash)
+        .await
+        .map_err(Failure::share(target))
+}
+
+fn open(ctx: &Context, share: &Share) -> (Target, Export) {
+    let target = Target::from(share);
+    let export = ctx.shares.export(&target);
+    (target, export)
+}
+
+async fn release(ctx: &Context, volume: &Volume) -> Result<(), Failure> {
+    let how = ctx.access.borrow().volume_finalizer;
+    match how {
+        Some(write) if volume.finalizer => ctx.volumes.release(volume, write).await,
+        _ => Ok(()),
+    }
+}
+
+/// Removes what a crash left in the hidden folder of a share and that no volume answers for any more. An entry there was decided on before it was
+/// moved, by whichever provisioner shares the share.
+pub async fn sweep(ctx: &Context, share: &Share) -> Result<(), Failure> {
+    let (target, export) = open(ctx, share);
+    let Ok(hidden) = names::hidden() else {
+        return Ok(());
+    };
+    for entry in export
+        .list(Some(&hidden), SWEEP_AT_MOST)
+        .await
+        .map_err(Failure::share(&target))?
+    {
+        let Ok(name) = String::from_utf8(entry.name) else {
+            continue;
+        };
+        let Ok(trash) = hidden.join(&name) else {
+            continue;
+        };
+        if ctx.stores.volume(&name).is_none() {
+            let removed = empty(&export, &target, &trash).await?;
+            info!(
+                server = target.server,
+                path = target.path,
+                trash = name,
+                files = removed.files,
+                "leftover of an earlier run removed"
+            );
+        }
+    }
+    Ok(())
+}
+
+/// The next term as leader takes the rest.
+const SWEEP_AT_MOST: usize = 10_000;
+
+// --- report ---
+
+fn report(
+    ctx: &Context,
+    volume: &Volume,
+    plan: &VolumePlan,
+    outcome: Result<(), Failure>,
+    timing: Attempt,
+) -> Done {
+    match outcome {
+        Ok(()) => {
+            timing.succeeded();
+            if let VolumePlan::KeepData(keep) = plan {
+                warn!(holder = %keep.holder, "directory kept for another volume");
+                tell(
+                    ctx,
+                    volume,
+                    Kind::Warning,
+                    "VolumeFailedDelete",
+                    keep.message.clone(),
+                );
+            }
+            info!("volume deleted");
+            Done::Settled
+        }
+        Err(Failure::Busy(busy)) => {
+            debug!(%busy, "not yet");
+            Done::Later(MOMENT)
+        }
+        Err(failure) => {
+            timing.failed();
+            let reason = failure.message();
+            ctx.note(&failure, &reason, "deletion failed");
+            tell(ctx, volume, Kind::Warning, "VolumeFailedDelete", reason);
+            Done::Failed
+        }
+    }
+}
+
+fn tell(ctx: &Context, volume: &Volume, kind: Kind, reason: &'static str, message: String) {
+    let regarding = Regarding {
+        api_version: "v1",
+        kind: "PersistentVolume",
+        namespace: String::new(),
+        name: volume.name.to_string(),
+        uid: volume.uid.to_string(),
+        resource_version: String::new(),
+    };
+    ctx.events.publish(Event {
+        regarding,
+        kind,
+        reason,
+        message,
+    });
+}

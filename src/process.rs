@@ -1,0 +1,323 @@
+//! The process: builds the rooms, joins their futures, and stops them in order.
+//!
+//! ```text
+//! first signal ──> no new work ──> attempts under way end, or the grace period does ──> events written ──> lock released
+//! second signal ─> the end
+//! ```
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::Client;
+use kube::client::ClientBuilder;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use nfs_export::Target;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::config::Config;
+use crate::controller::Context;
+use crate::controller::access::Access;
+use crate::controller::events::{self, Events};
+use crate::controller::paths::Paths;
+use crate::controller::pulse::Pulse;
+use crate::controller::queue::Queue;
+use crate::controller::stores::{Queues, Stores};
+use crate::controller::volumes_api::VolumesApi;
+use crate::plan::{backoff, names};
+use crate::shares::{Change, Changes, Shares};
+use crate::telemetry::health::{Health, Ready};
+use crate::telemetry::http::{self, Pages};
+use crate::telemetry::log::Repeats;
+use crate::telemetry::metrics::Metrics;
+
+/// Why the process cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// There is no usable kubeconfig, or no service account where there is none.
+    #[error("KUBECONFIG")]
+    Kubeconfig(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// Something that the process cannot do without could not be set up.
+    #[error("cannot set up {0}")]
+    Setup(
+        &'static str,
+        #[source] Box<dyn std::error::Error + Send + Sync>,
+    ),
+    /// A loop that never ends has ended.
+    #[error("a part of the process stopped by itself")]
+    Ended(#[source] Option<tokio::task::JoinError>),
+}
+
+/// Runs until the first SIGTERM or SIGINT is dealt with, or the second comes.
+pub(crate) async fn run_until_signalled(config: Config) -> Result<ExitCode, RunError> {
+    let setup = |error: std::io::Error| RunError::Setup("signals", error.into());
+    let mut signals = Signals {
+        term: signal(SignalKind::terminate()).map_err(setup)?,
+        int: signal(SignalKind::interrupt()).map_err(setup)?,
+    };
+    let stop = CancellationToken::new();
+    let mut work = std::pin::pin!(run(config, stop.clone()));
+    tokio::select! {
+        outcome = &mut work => return outcome.map(|()| ExitCode::SUCCESS),
+        name = signals.next() => info!(signal = name, "stopping: attempts under way end first; a second signal ends the process at once"),
+    }
+    stop.cancel();
+    tokio::select! {
+        outcome = work => outcome.map(|()| ExitCode::SUCCESS),
+        name = signals.next() => {
+            warn!(signal = name, "second signal: ending at once");
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
+/// Provisions and deletes until `stop` is cancelled; then ends what is under way within the grace period.
+///
+/// # Errors
+/// [`RunError`]: nothing that waiting could cure. An API server or NFS server that does not answer is waited for.
+pub async fn run(config: Config, stop: CancellationToken) -> Result<(), RunError> {
+    Process::build(&config).await?.run(stop, config.grace).await
+}
+
+struct Signals {
+    term: Signal,
+    int: Signal,
+}
+
+/// The rooms, built and not yet running.
+struct Process {
+    client: Client,
+    ctx: Arc<Context>,
+    changes: Changes,
+    writer: events::Writer,
+    access: watch::Sender<Access>,
+    namespace: String,
+    health: Health,
+    metrics_address: Option<SocketAddr>,
+}
+
+// === impl Signals ===
+
+impl Signals {
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.term.recv() => "SIGTERM",
+            _ = self.int.recv() => "SIGINT",
+        }
+    }
+}
+
+// === impl Process ===
+
+impl Process {
+    async fn build(config: &Config) -> Result<Self, RunError> {
+        let setup = |what| move |error: prometheus::Error| RunError::Setup(what, error.into());
+        let metrics = Metrics::new().map_err(setup("metrics"))?;
+        let client = connect(config, &metrics).await?;
+        let identity = names::identity(&host_name(), &uuid::Uuid::new_v4().to_string());
+        let component = names::event_component(&config.provisioner, &identity);
+        let (events, writer) = Events::new(client.clone(), &component, events::Options::default());
+        let (shares, changes) = Shares::new(Target::from(&config.share), config.nfs.clone());
+        let delay = |failures| backoff::delay(failures, fastrand::f64());
+        let queues = Arc::new(Queues {
+            claims: Queue::new(delay),
+            volumes: Queue::new(delay),
+        });
+        let paths = Paths::default();
+        let stores = Stores::new(
+            &config.provisioner,
+            config.share.clone(),
+            queues.clone(),
+            paths.clone(),
+        );
+        let (access, asked) = watch::channel(Access::of_go());
+        let ctx = Context {
+            provisioner: config.provisioner.as_str().into(),
+            stores: Arc::new(stores),
+            queues,
+            shares: Arc::new(shares),
+            volumes: VolumesApi::new(client.clone()),
+            events,
+            paths,
+            pulse: Arc::new(Pulse::default()),
+            access: asked,
+            metrics,
+            share_came_up: Notify::new(),
+            repeats: Repeats::default(),
+            limits: config.limits,
+        };
+        let namespace = config
+            .lock
+            .as_ref()
+            .map_or_else(|| "default".to_owned(), |lock| lock.namespace.clone());
+        Ok(Self {
+            client,
+            ctx: Arc::new(ctx),
+            changes,
+            writer,
+            access,
+            namespace,
+            health: Health::default(),
+            metrics_address: config.metrics,
+        })
+    }
+
+    async fn run(self, stop: CancellationToken, grace: Duration) -> Result<(), RunError> {
+        let Self {
+            client,
+            ctx,
+            changes,
+            writer,
+            access,
+            namespace,
+            health,
+            metrics_address,
+        } = self;
+        let mut background = JoinSet::new();
+        let (synced, answered) = (
+            health.condition("stores synced"),
+            health.condition("default share answered"),
+        );
+        background.spawn(ctx.stores.clone().run(client.clone()));
+        background.spawn(report_synced(ctx.clone(), synced));
+        background.spawn(follow_shares(ctx.clone(), changes, answered));
+        background.spawn(follow_api(ctx.clone(), client.clone()));
+        background.spawn(beat(health.clone()));
+        if let Some(address) = metrics_address {
+            let pages = Pages {
+                metrics: ctx.metrics.clone(),
+                health,
+            };
+            background.spawn(http::run(address, pages, CancellationToken::new()));
+        }
+        let writing = tokio::spawn(writer.run());
+        let work = async {
+            ask_access(&client, &namespace, &access, &ctx.events).await;
+            ctx.lead(&stop).await;
+        };
+        let outcome = tokio::select! {
+            () = work => Ok(()),
+            () = after(&stop, grace) => {
+                warn!("grace period is over: what is still under way is cut off and will be repeated");
+                Ok(())
+            }
+            Some(ended) = background.join_next() => Err(RunError::Ended(ended.err())),
+        };
+        let unwritten = ctx.events.drain(DRAIN).await;
+        if unwritten > 0 {
+            warn!(unwritten, "events left unwritten");
+        }
+        writing.abort();
+        info!("stopped");
+        outcome
+    }
+}
+
+/// Time for the last events.
+const DRAIN: Duration = Duration::from_secs(3);
+
+async fn connect(config: &Config, metrics: &Metrics) -> Result<Client, RunError> {
+    let kube = match &config.kubeconfig {
+        Some(file) => {
+            let file =
+                Kubeconfig::read_from(file).map_err(|error| RunError::Kubeconfig(error.into()))?;
+            kube::Config::from_custom_kubeconfig(file, &KubeConfigOptions::default())
+                .await
+                .map_err(|error| RunError::Kubeconfig(error.into()))?
+        }
+        None => kube::Config::incluster().map_err(|error| RunError::Kubeconfig(error.into()))?,
+    };
+    let builder =
+        ClientBuilder::try_from(kube).map_err(|error| RunError::Kubeconfig(error.into()))?;
+    Ok(builder.with_layer(&metrics.api_layer()).build())
+}
+
+fn host_name() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .map_or_else(|_| "unknown".to_owned(), |name| name.trim().to_owned())
+}
+
+/// Dials the default share at once, and wakes what waits whenever a share comes up.
+async fn follow_shares(ctx: Arc<Context>, changes: Changes, answered: Ready) {
+    let default = ctx.shares.export(ctx.shares.default_target());
+    let dial = async {
+        // The state tells how it went, and the export goes on by itself.
+        let _ = default.probe().await;
+        std::future::pending::<()>().await;
+    };
+    let follow = changes.run(|change| {
+        if let Change::Up(target) = change {
+            if target == *ctx.shares.default_target() {
+                answered.met();
+            }
+            ctx.queues.wake_all();
+            ctx.share_came_up.notify_one();
+        }
+    });
+    tokio::join!(dial, follow);
+}
+
+/// Never ends: every part of the background is there for the whole life of the process.
+async fn report_synced(ctx: Arc<Context>, synced: Ready) {
+    ctx.stores.synced().await;
+    synced.met();
+    std::future::pending::<()>().await;
+}
+
+/// A timer that fires shows that the runtime's threads are not stuck; nothing that waits for a server is asked.
+async fn beat(health: Health) {
+    let heart = health.heart("runtime", BEAT * 10);
+    loop {
+        heart.beat();
+        tokio::time::sleep(BEAT).await;
+    }
+}
+
+/// Time between two beats.
+const BEAT: Duration = Duration::from_secs(1);
+
+async fn follow_api(ctx: Arc<Context>, client: Client) {
+    ctx.pulse.run(client, || ctx.queues.wake_all()).await;
+}
+
+/// Asks what this process may do, until there is an answer.
+async fn ask_access(
+    client: &Client,
+    namespace: &str,
+    access: &watch::Sender<Access>,
+    events: &Events,
+) {
+    let mut told = false;
+    loop {
+        match Access::ask(client, namespace).await {
+            Ok(answer) => {
+                answer.log();
+                events.set_allowed(answer.events);
+                access.send_replace(answer);
+                return;
+            }
+            Err(error) => {
+                if !std::mem::replace(&mut told, true) {
+                    warn!(
+                        error = &error as &dyn std::error::Error,
+                        "API server does not say what is allowed; asking on"
+                    );
+                }
+                tokio::time::sleep(ASK_AGAIN).await;
+            }
+        }
+    }
+}
+
+/// Pause between two attempts to ask what is allowed.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
+
+async fn after(stop: &CancellationToken, grace: Duration) {
+    stop.cancelled().await;
+    tokio::time::sleep(grace).await;
+}

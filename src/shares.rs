@@ -1,0 +1,133 @@
+//! Which exports are in use: one [`Export`] for each target, dialled when first needed, and a wake-up when one comes back.
+//!
+//! A share that is down holds up only its own volumes: each export has its own connection, and nothing here waits for one.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use futures::stream::SelectAll;
+use futures::{Stream, StreamExt};
+use nfs_export::{Export, Options, State, Target};
+use tokio::sync::{mpsc, watch};
+use tracing::{info, warn};
+
+/// The exports in use.
+#[derive(Debug)]
+pub struct Shares {
+    default: Target,
+    options: Options,
+    exports: Mutex<HashMap<Target, Export>>,
+    opened: mpsc::UnboundedSender<Opened>,
+}
+
+/// Follows the state of every export that [`Shares`] opens.
+#[derive(Debug)]
+pub struct Changes {
+    opened: mpsc::UnboundedReceiver<Opened>,
+}
+
+/// What [`Changes::run`] tells its caller.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// The share answers (again).
+    Up(Target),
+    /// The share stopped answering, or never did.
+    Down(Target),
+}
+
+type Opened = (Target, watch::Receiver<State>);
+
+// === impl Shares ===
+
+impl Shares {
+    /// No export is dialled yet; `default` is what NFS_SERVER and NFS_PATH name.
+    pub fn new(default: Target, options: Options) -> (Self, Changes) {
+        let (opened, rx) = mpsc::unbounded_channel();
+        let shares = Self {
+            default,
+            options,
+            exports: Mutex::default(),
+            opened,
+        };
+        (shares, Changes { opened: rx })
+    }
+
+    /// What NFS_SERVER and NFS_PATH name.
+    pub fn default_target(&self) -> &Target {
+        &self.default
+    }
+
+    /// The export of `target`, made (not dialled) if it is new.
+    pub fn export(&self, target: &Target) -> Export {
+        let mut exports = self.exports.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(export) = exports.get(target) {
+            return export.clone();
+        }
+        let export = Export::new(target.clone(), self.options.clone());
+        exports.insert(target.clone(), export.clone());
+        // The receiver is gone only when the process is shutting down.
+        let _ = self.opened.send((target.clone(), export.state()));
+        export
+    }
+
+    /// Every export opened so far, for metrics and readiness.
+    pub fn all(&self) -> Vec<Export> {
+        self.exports
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .values()
+            .cloned()
+            .collect()
+    }
+}
+
+// === impl Changes ===
+
+impl Changes {
+    /// Calls `on` for each change, for ever; logs each once.
+    pub async fn run(mut self, on: impl Fn(Change)) {
+        let mut states = SelectAll::new();
+        loop {
+            tokio::select! {
+                Some((target, state)) = self.opened.recv() => states.push(Box::pin(follow(target, state))),
+                Some(change) = states.next() => on(change),
+                else => return,
+            }
+        }
+    }
+}
+
+fn follow(target: Target, state: watch::Receiver<State>) -> impl Stream<Item = Change> {
+    let start = (target, state, None::<bool>);
+    futures::stream::unfold(start, |(target, mut state, mut was_up)| async move {
+        loop {
+            let now_up = match &*state.borrow_and_update() {
+                State::Idle => None,
+                State::Up => Some(true),
+                State::Down(why) => {
+                    if was_up != Some(false) {
+                        warn!(
+                            server = target.server,
+                            path = target.path,
+                            error = why.as_ref() as &dyn std::error::Error,
+                            advice = why.advice(),
+                            "share does not answer"
+                        );
+                    }
+                    Some(false)
+                }
+            };
+            if now_up.is_some() && now_up != was_up {
+                was_up = now_up;
+                let change = if now_up == Some(true) {
+                    info!(server = target.server, path = target.path, "share answers");
+                    Change::Up(target.clone())
+                } else {
+                    Change::Down(target.clone())
+                };
+                return Some((change, (target, state, was_up)));
+            }
+            state.changed().await.ok()?;
+        }
+    })
+}
