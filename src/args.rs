@@ -90,15 +90,15 @@ pub struct Args {
     /// Address for metrics and health, empty for none [default: 0.0.0.0:8080]
     #[arg(long, env = "METRICS_ADDR", value_name = "ADDRESS")]
     pub metrics_addr: Option<String>,
-    /// auto (text at a terminal, else json), text or json [default: auto]
+    /// auto (text on a terminal, else json), text or json [default: auto]
     #[arg(long, env = "LOG_FORMAT", value_name = "FORMAT")]
     pub log_format: Option<String>,
-    /// error, warn, info, debug or trace [default: info]
+    /// error, warn, info, debug, trace, or directives such as info,nfs_export=debug [default: info]
     #[arg(long, env = "LOG_LEVEL", value_name = "LEVEL")]
     pub log_level: Option<String>,
-    /// Directives such as info,nfs_export=debug; win over the level
-    #[arg(long, env = "RUST_LOG", value_name = "DIRECTIVES")]
-    pub log_filter: Option<String>,
+    /// Directives that win over LOG_LEVEL
+    #[arg(long, env = "RUST_LOG", value_name = "DIRECTIVES", hide = true)]
+    pub rust_log: Option<String>,
     /// As the Go provisioner's: from 4 on debug, from 6 on trace
     #[arg(
         short = 'v',

@@ -8,7 +8,6 @@ use crate::plan::class::parse_bool;
 use crate::plan::lock::Terms;
 use crate::plan::place::Place;
 use crate::plan::shares::Share;
-use crate::telemetry::log;
 use nfs_export::Options;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -38,7 +37,7 @@ pub struct Config {
     /// Where metrics and health are served; `None`: nowhere.
     pub metrics: Option<SocketAddr>,
     /// The log.
-    pub log: log::Options,
+    pub log: Log,
 }
 
 /// Where the leader lock is, and its durations.
@@ -57,6 +56,26 @@ pub struct Limits {
     pub claims: usize,
     /// Volumes being deleted.
     pub volumes: usize,
+}
+
+/// How the log is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Log {
+    /// In which form.
+    pub format: Format,
+    /// Directives for `tracing_subscriber::EnvFilter`, known to be good.
+    pub filter: String,
+}
+
+/// The forms of a log line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// For people where the log is a terminal, JSON otherwise.
+    Auto,
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
 }
 
 /// A setting that is missing or wrong. Displayed in one line that begins with the variable's name.
@@ -143,8 +162,8 @@ impl Config {
             metrics: metrics(args.metrics_addr)?,
             log: log(
                 args.log_format,
+                args.rust_log,
                 args.log_level,
-                args.log_filter,
                 args.verbosity,
             )?,
         })
@@ -283,19 +302,31 @@ fn metrics(text: Option<String>) -> Result<Option<SocketAddr>, ConfigError> {
 
 fn log(
     format: Option<String>,
+    directives: Option<String>,
     level: Option<String>,
-    filter: Option<String>,
     verbosity: Option<String>,
-) -> Result<log::Options, ConfigError> {
-    Ok(log::Options {
-        format: Set::new("LOG_FORMAT", format).parse_or(
-            log::Format::Auto,
-            "auto, text or json",
-            |text| text.parse().ok(),
-        )?,
-        level: Set::new("LOG_LEVEL", level)
-            .parse("error, warn, info, debug or trace", value::level)?,
-        filter: Set::new("RUST_LOG", filter).parse("a list of directives", value::filter)?,
-        verbosity: Set::new("-v", verbosity).parse_or(0, "a number", |text| text.parse().ok())?,
-    })
+) -> Result<Log, ConfigError> {
+    let verbosity = Set::new("-v", verbosity).parse_or(0, "a number", number)?;
+    let usual = match verbosity {
+        ..4 => "info",
+        4..6 => "debug",
+        6.. => "trace",
+    };
+    let format =
+        Set::new("LOG_FORMAT", format).parse_or(Format::Auto, "auto, text or json", |text| {
+            match text {
+                "auto" => Some(Format::Auto),
+                "text" => Some(Format::Text),
+                "json" => Some(Format::Json),
+                _ => None,
+            }
+        })?;
+    let filter = Set::new("LOG_LEVEL", level).parse_or(
+        usual.to_owned(),
+        "error, warn, info, debug, trace or a list of directives",
+        value::filter,
+    )?;
+    let filter =
+        Set::new("RUST_LOG", directives).parse_or(filter, "a list of directives", value::filter)?;
+    Ok(Log { format, filter })
 }

@@ -111,9 +111,12 @@ impl Context {
 
     /// Logs what stopped an attempt, the same cause once a minute, and wonders about the API server where that is what failed.
     fn note(&self, failure: &Failure, reason: &str, what: &'static str) {
-        if let Failure::Api { source, .. } = failure
-            && pulse::is_out_of_reach(source)
-        {
+        let in_doubt = match failure {
+            Failure::Api { source, .. } => pulse::is_out_of_reach(source),
+            Failure::Slow { .. } => true,
+            _ => false,
+        };
+        if in_doubt {
             self.pulse.doubt();
         }
         if let Some(kept_back) = self.repeats.say(&reason.to_owned()) {

@@ -54,7 +54,7 @@ pub fn command(line: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn start(config: Config) -> ExitCode {
     if let Err(error) = telemetry::log::init(&config.log) {
         eprintln!("nfs-subdir-external-provisioner: {error}");
-        return ExitCode::from(BAD_SETTINGS);
+        return ExitCode::FAILURE;
     }
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()

@@ -52,14 +52,6 @@ pub(super) fn address(text: &str) -> Option<SocketAddr> {
     }
 }
 
-/// A level by name.
-pub(super) fn level(text: &str) -> Option<String> {
-    let known = ["error", "warn", "warning", "info", "debug", "trace"];
-    let text = text.trim().to_ascii_lowercase();
-    known.contains(&text.as_str()).then_some(text)
-}
-
-/// Directives of a log filter.
 pub(super) fn filter(text: &str) -> Option<String> {
     tracing_subscriber::EnvFilter::builder()
         .parse(text)

@@ -39,7 +39,7 @@ enum Provisioned {
 }
 
 /// Works on one claim once.
-pub async fn attempt(ctx: &Context, key: ClaimKey) -> Done {
+pub(super) async fn attempt(ctx: &Context, key: ClaimKey) -> Done {
     let span = info_span!("claim", claim = %key);
     reconcile(ctx, &key).instrument(span).await
 }

@@ -26,6 +26,14 @@ pub enum Failure {
         /// What the client says.
         source: kube::Error,
     },
+    /// A request to the API server had no answer in time.
+    #[error("cannot {what}: the API server has not answered for {after:?}")]
+    Slow {
+        /// The request in words.
+        what: &'static str,
+        /// How long it was waited for.
+        after: std::time::Duration,
+    },
     /// Every name that an archive of the directory could have is taken.
     #[error(
         "every name for an archive of {0} is taken; remove or rename old archives at the root of the share"
@@ -80,7 +88,7 @@ impl Failure {
             } if status.code == 403 => {
                 Some("grant it to the service account: see manifests/rbac.yaml".to_owned())
             }
-            Self::Api { .. } | Self::NoArchiveName(_) | Self::Busy(_) => None,
+            Self::Api { .. } | Self::Slow { .. } | Self::NoArchiveName(_) | Self::Busy(_) => None,
         }
     }
 }

@@ -9,7 +9,7 @@ use tracing::debug;
 use super::Context;
 
 /// Removes the parents of `dir`, the innermost first, up to the first that is not empty or that a volume has a part in.
-pub async fn remove_empty(ctx: &Context, export: &Export, dir: &SubDir) {
+pub(super) async fn remove_empty(ctx: &Context, export: &Export, dir: &SubDir) {
     let mut next = dir.parent();
     while let Some(parent) = next {
         if is_somebodys(ctx, export, &parent) {

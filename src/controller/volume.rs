@@ -33,7 +33,7 @@ struct Observed {
 }
 
 /// Works on one volume once.
-pub async fn attempt(ctx: &Context, key: VolumeKey) -> Done {
+pub(super) async fn attempt(ctx: &Context, key: VolumeKey) -> Done {
     let span = info_span!("volume", volume = %key);
     reconcile(ctx, &key).instrument(span).await
 }
@@ -204,7 +204,7 @@ async fn release(ctx: &Context, volume: &Volume) -> Result<(), Failure> {
 
 /// Removes what a crash left in the hidden folder of a share and that no volume answers for any more. An entry there was decided on before it was
 /// moved, by whichever provisioner shares the share.
-pub async fn sweep(ctx: &Context, share: &Share) -> Result<(), Failure> {
+pub(super) async fn sweep(ctx: &Context, share: &Share) -> Result<(), Failure> {
     let (target, export) = open(ctx, share);
     let Ok(hidden) = names::hidden() else {
         return Ok(());

@@ -1,5 +1,7 @@
 //! The three requests that change the cluster: create a volume, delete it, take our finalizer off it. Each can be repeated.
 
+use std::time::Duration;
+
 use k8s_openapi::api::core::v1::PersistentVolume;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::{Api, Client};
@@ -22,6 +24,21 @@ pub enum Creation {
     Existed,
 }
 
+/// Time for one request, the client's own retries of 429 and 503 included. Each can be repeated, so giving up early costs nothing but the repeat.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+async fn within<T>(
+    what: &'static str,
+    request: impl Future<Output = kube::Result<T>>,
+) -> Result<kube::Result<T>, Failure> {
+    tokio::time::timeout(DEADLINE, request)
+        .await
+        .map_err(|_| Failure::Slow {
+            what,
+            after: DEADLINE,
+        })
+}
+
 // === impl VolumesApi ===
 
 impl VolumesApi {
@@ -33,19 +50,20 @@ impl VolumesApi {
     /// Creates `volume`; its name is its claim's UID, so one that is there already is the same.
     ///
     /// # Errors
-    /// [`Failure::Api`].
+    /// [`Failure::Api`] and [`Failure::Slow`].
     pub async fn create(&self, volume: &PersistentVolume) -> Result<Creation, Failure> {
-        match self.0.create(&PostParams::default(), volume).await {
+        let what = "create the PersistentVolume";
+        match within(what, self.0.create(&PostParams::default(), volume)).await? {
             Ok(_) => Ok(Creation::Created),
             Err(kube::Error::Api(status)) if status.code == 409 => Ok(Creation::Existed),
-            Err(error) => Err(Failure::api("create the PersistentVolume")(error)),
+            Err(error) => Err(Failure::api(what)(error)),
         }
     }
 
     /// Deletes the very volume that was decided on: one made anew under the same name stays. A missing one is success.
     ///
     /// # Errors
-    /// [`Failure::Api`].
+    /// [`Failure::Api`] and [`Failure::Slow`].
     pub async fn delete(&self, volume: &Volume) -> Result<(), Failure> {
         let params = DeleteParams {
             preconditions: Some(Preconditions {
@@ -54,10 +72,11 @@ impl VolumesApi {
             }),
             ..DeleteParams::default()
         };
-        match self.0.delete(&volume.name, &params).await {
+        let what = "delete the PersistentVolume";
+        match within(what, self.0.delete(&volume.name, &params)).await? {
             Ok(_) => Ok(()),
             Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
-            Err(error) => Err(Failure::api("delete the PersistentVolume")(error)),
+            Err(error) => Err(Failure::api(what)(error)),
         }
     }
 
@@ -65,34 +84,32 @@ impl VolumesApi {
     /// the attempt is repeated.
     ///
     /// # Errors
-    /// [`Failure::Api`].
+    /// [`Failure::Api`] and [`Failure::Slow`].
     pub async fn release(&self, volume: &Volume, how: Write) -> Result<(), Failure> {
-        let failed = Failure::api("remove the finalizer of the PersistentVolume");
-        let mut live = match self.0.get_opt(&volume.name).await {
+        let what = "remove the finalizer of the PersistentVolume";
+        let mut live = match within(what, self.0.get_opt(&volume.name)).await? {
             Ok(Some(live)) if live.metadata.uid.as_deref() == Some(&*volume.uid) => live,
             Ok(_) => return Ok(()),
-            Err(error) => return Err(failed(error)),
+            Err(error) => return Err(Failure::api(what)(error)),
         };
         let mut finalizers = live.metadata.finalizers.take().unwrap_or_default();
         finalizers.retain(|name| name != FINALIZER);
         let written = match how {
             Write::Patch => {
                 let patch = json!({"metadata": {"resourceVersion": live.metadata.resource_version, "finalizers": finalizers}});
-                self.0
-                    .patch(&volume.name, &PatchParams::default(), &Patch::Merge(patch))
-                    .await
+                let (params, patch) = (PatchParams::default(), Patch::Merge(patch));
+                within(what, self.0.patch(&volume.name, &params, &patch)).await?
             }
             Write::Update => {
                 live.metadata.finalizers = Some(finalizers);
-                self.0
-                    .replace(&volume.name, &PostParams::default(), &live)
-                    .await
+                let params = PostParams::default();
+                within(what, self.0.replace(&volume.name, &params, &live)).await?
             }
         };
         match written {
             Ok(_) => Ok(()),
             Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
-            Err(error) => Err(failed(error)),
+            Err(error) => Err(Failure::api(what)(error)),
         }
     }
 }

@@ -15,7 +15,7 @@ use super::queue::{Done, Queue};
 ///
 /// Once `drain` is cancelled no key is taken any more and the attempts under way are finished. Dropping the future cuts them off
 /// where they are; every attempt can be repeated, so the next leader finishes them.
-pub async fn work<K, F>(
+pub(super) async fn work<K, F>(
     queue: &Queue<K>,
     limit: usize,
     drain: &CancellationToken,

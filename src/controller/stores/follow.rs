@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use tracing::{info, warn};
 
 /// What a watch tells its store.
-pub trait Sink<K> {
+pub(super) trait Sink<K> {
     /// A list of all objects begins.
     fn begin(&mut self);
     /// An object of that list.
@@ -32,7 +32,7 @@ pub trait Sink<K> {
 struct Pauses(Duration);
 
 /// Follows all objects of one kind in all namespaces.
-pub async fn follow<K>(client: Client, mut sink: impl Sink<K>)
+pub(super) async fn follow<K>(client: Client, mut sink: impl Sink<K>)
 where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
 {
