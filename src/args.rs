@@ -114,18 +114,18 @@ pub struct Args {
 /// Flags of the Go logger, taken for the sake of Deployments that give them.
 #[derive(Debug, Clone, Default, clap::Args)]
 struct Logger {
-    #[arg(long, hide = true, num_args = 0..=1, require_equals = true)]
-    logtostderr: Option<Option<String>>,
-    #[arg(long, hide = true, num_args = 0..=1, require_equals = true)]
-    alsologtostderr: Option<Option<String>>,
-    #[arg(long = "add_dir_header", hide = true, num_args = 0..=1, require_equals = true)]
-    add_dir_header: Option<Option<String>>,
-    #[arg(long = "one_output", hide = true, num_args = 0..=1, require_equals = true)]
-    one_output: Option<Option<String>>,
-    #[arg(long = "skip_headers", hide = true, num_args = 0..=1, require_equals = true)]
-    skip_headers: Option<Option<String>>,
-    #[arg(long = "skip_log_headers", hide = true, num_args = 0..=1, require_equals = true)]
-    skip_log_headers: Option<Option<String>>,
+    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    logtostderr: Option<String>,
+    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    alsologtostderr: Option<String>,
+    #[arg(long = "add_dir_header", hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    add_dir_header: Option<String>,
+    #[arg(long = "one_output", hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    one_output: Option<String>,
+    #[arg(long = "skip_headers", hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    skip_headers: Option<String>,
+    #[arg(long = "skip_log_headers", hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    skip_log_headers: Option<String>,
     #[arg(long, hide = true)]
     stderrthreshold: Option<String>,
     #[arg(long, hide = true)]

@@ -14,6 +14,8 @@ pub mod claim;
 pub mod class;
 pub mod facts;
 pub mod lock;
+#[cfg(test)]
+mod mk;
 pub mod names;
 pub mod occupied;
 pub mod pattern;

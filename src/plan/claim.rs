@@ -126,14 +126,14 @@ enum Reason {
         "pathPattern \"{pattern}\" gives {result:?} for this claim: {why}; change the labels or annotations that the pattern uses, or the class"
     )]
     Pattern {
-        pattern: Box<str>,
+        pattern: String,
         result: String,
         why: Misplaced,
     },
     #[error(
         "pathPattern \"{0}\": {1}; change the labels or annotations that it uses, or the class"
     )]
-    Endless(Box<str>, TooLong),
+    Endless(String, TooLong),
     #[error("directory {0:?}: {1}; give the claim a shorter name, or the class a pathPattern")]
     Directory(String, Misplaced),
 }
@@ -228,17 +228,17 @@ fn directory(
             annotations: &request.annotations,
         };
         let result = pattern::expand(pattern, &scope)
-            .map_err(|why| Reason::Endless(pattern.clone(), why))?;
+            .map_err(|why| Reason::Endless(shorten(pattern), why))?;
         if !result.is_empty() {
             return placed(&result, served, share).map_err(|why| Reason::Pattern {
-                pattern: pattern.clone(),
-                result: shorten(result),
+                pattern: shorten(pattern),
+                result: shorten(&result),
                 why,
             });
         }
     }
     let text = names::default_directory(&claim.namespace, &claim.name, volume);
-    placed(&text, served, share).map_err(|why| Reason::Directory(shorten(text), why))
+    placed(&text, served, share).map_err(|why| Reason::Directory(shorten(&text), why))
 }
 
 fn placed(text: &str, served: &Served, share: &Share) -> Result<SubDir, Misplaced> {
@@ -258,13 +258,11 @@ fn leaving<'a>(provision: &Provision, leaving: &'a [Place]) -> Option<&'a Place>
 }
 
 /// An event's message has room for 1,024 bytes, and the cure stands at its end.
-fn shorten(mut text: String) -> String {
+fn shorten(text: &str) -> String {
     const ROOM: usize = 200;
-    if text.len() > ROOM {
-        text.truncate(text.floor_char_boundary(ROOM));
-        text.push('…');
-    }
-    text
+    let kept = &text[..text.floor_char_boundary(ROOM)];
+    let rest = if kept.len() < text.len() { "…" } else { "" };
+    format!("{kept}{rest}")
 }
 
 // === impl Refusal ===
@@ -295,6 +293,395 @@ impl Reason {
             Self::Selector | Self::DataSource(_) | Self::Unnamed => Until::ClaimChanges,
             Self::Class(_) | Self::NoClass => Until::ClassChanges,
             Self::Pattern { .. } | Self::Endless(..) | Self::Directory(..) => Until::EitherChanges,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::mk::{OURS, mk_claim, mk_class, mk_class_of, mk_place, mk_served, mk_share};
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    fn mk_plan(claim: &Claim, class: Option<&Class>) -> ClaimPlan {
+        let served = mk_served(&["/data/nfs/fast", "/srv"]);
+        decide(
+            claim,
+            &Surroundings {
+                provisioner: OURS,
+                served: &served,
+                class,
+                volume_exists: false,
+                leaving: &[],
+            },
+        )
+    }
+
+    fn mk_provision(dir: &str) -> ClaimPlan {
+        let share = mk_share("/data/nfs");
+        ClaimPlan::Provision(Provision {
+            volume: "pvc-u1".into(),
+            share,
+            dir: SubDir::parse(dir).unwrap(),
+            mode: 0o777,
+        })
+    }
+
+    fn refusal(plan: ClaimPlan) -> Refusal {
+        match plan {
+            ClaimPlan::Refuse(refusal) => refusal,
+            other => panic!("not refused: {other:?}"),
+        }
+    }
+
+    /// A claim, the class that it names, and what follows.
+    #[test]
+    fn claims_are_served_or_left_alone() {
+        let plain = mk_class(&[]);
+        let other = mk_class_of(json!({"provisioner": "other.io/x"}));
+        let waiting = mk_class_of(json!({"volumeBindingMode": "WaitForFirstConsumer"}));
+        let default = mk_provision("default-data-pvc-u1");
+        let old_name = "volume.beta.kubernetes.io/storage-provisioner";
+        let new_name = "volume.kubernetes.io/storage-provisioner";
+        for (outcome, patch, class, plan) in [
+            ("served", json!({}), &plain, default.clone()),
+            (
+                "served by the older annotation",
+                json!({"metadata": {"annotations": {new_name: null, old_name: OURS}}}),
+                &plain,
+                default.clone(),
+            ),
+            (
+                "another's, for the newer annotation decides",
+                json!({"metadata": {"annotations": {new_name: "other.io/x", old_name: OURS}}}),
+                &plain,
+                ClaimPlan::Ignore(Ignore::Foreign),
+            ),
+            (
+                "another's without annotations",
+                json!({"metadata": {"annotations": null}}),
+                &plain,
+                ClaimPlan::Ignore(Ignore::Foreign),
+            ),
+            (
+                "bound",
+                json!({"spec": {"volumeName": "pv"}}),
+                &plain,
+                ClaimPlan::Ignore(Ignore::Bound),
+            ),
+            (
+                "its class is another's",
+                json!({}),
+                &other,
+                ClaimPlan::Ignore(Ignore::ClassOfAnother),
+            ),
+            (
+                "going",
+                json!({"metadata": {"deletionTimestamp": "2026-11-22T14:03:27Z"}}),
+                &plain,
+                ClaimPlan::Ignore(Ignore::Deleting),
+            ),
+            (
+                "waits for its consumer",
+                json!({}),
+                &waiting,
+                ClaimPlan::Wait(Wait::NodeNotSelected),
+            ),
+            (
+                "waits while the node is empty",
+                json!({"metadata": {"annotations": {"volume.kubernetes.io/selected-node": ""}}}),
+                &waiting,
+                ClaimPlan::Wait(Wait::NodeNotSelected),
+            ),
+            (
+                "served with its consumer's node",
+                json!({"metadata": {"annotations": {"volume.kubernetes.io/selected-node": "n1"}}}),
+                &waiting,
+                default.clone(),
+            ),
+        ] {
+            assert_eq!(mk_plan(&mk_claim(patch), Some(class)), plan, "{outcome}");
+        }
+    }
+
+    #[test]
+    fn class_by_annotation_wins_over_the_field() {
+        let claim = mk_claim(
+            json!({"metadata": {"annotations": {"volume.beta.kubernetes.io/storage-class": "old"}}}),
+        );
+        let Standing::Wanting(request) = &claim.standing else {
+            panic!("not ours")
+        };
+        assert_eq!(request.class.as_deref(), Some("old"));
+        assert!(
+            refusal(mk_plan(&claim, None))
+                .message
+                .starts_with("failed to provision volume with StorageClass \"old\": ")
+        );
+    }
+
+    #[test]
+    fn a_volume_that_exists_is_not_made_again() {
+        let (served, class) = (mk_served(&[]), mk_class(&[]));
+        let around = Surroundings {
+            provisioner: OURS,
+            served: &served,
+            class: Some(&class),
+            volume_exists: true,
+            leaving: &[],
+        };
+        assert_eq!(
+            decide(&mk_claim(json!({})), &around),
+            ClaimPlan::Ignore(Ignore::VolumeExists)
+        );
+    }
+
+    #[test]
+    fn a_directory_that_is_being_deleted_is_waited_for() {
+        let (served, class) = (mk_served(&[]), mk_class(&[("pathPattern", "a/b")]));
+        for (leaving, waits) in [
+            ("/data/nfs/a/b", true),
+            ("/data/nfs/a", true),
+            ("/data/nfs/a/b/c", true),
+            ("/data/nfs/a/bc", false),
+            ("/data/nfs/c", false),
+        ] {
+            let places = [mk_place("/data/nfs/z"), mk_place(leaving)];
+            let around = Surroundings {
+                provisioner: OURS,
+                served: &served,
+                class: Some(&class),
+                volume_exists: false,
+                leaving: &places,
+            };
+            let wait = ClaimPlan::Wait(Wait::DirectoryIsLeaving(mk_place(leaving)));
+            assert_eq!(
+                decide(&mk_claim(json!({})), &around),
+                if waits { wait } else { mk_provision("a/b") },
+                "{leaving}"
+            );
+        }
+    }
+
+    #[test]
+    fn selector_is_refused_in_the_words_of_the_go_provisioner() {
+        let refusal = refusal(mk_plan(
+            &mk_claim(json!({"spec": {"selector": {"matchLabels": {"a": "b"}}}})),
+            Some(&mk_class(&[])),
+        ));
+        assert_eq!(
+            refusal.message,
+            "failed to provision volume with StorageClass \"nfs-client\": claim Selector is not supported"
+        );
+        assert_eq!(refusal.until, Until::ClaimChanges);
+    }
+
+    #[test]
+    fn block_is_refused_in_the_words_of_the_go_library() {
+        let refusal = refusal(mk_plan(
+            &mk_claim(json!({"spec": {"volumeMode": "Block"}})),
+            Some(&mk_class(&[])),
+        ));
+        assert_eq!(
+            refusal.message,
+            format!("{OURS} does not support block volume provisioning")
+        );
+        assert_eq!(refusal.until, Until::ClaimChanges);
+    }
+
+    /// What is wrong, and the words in which cause and cure must show.
+    #[test]
+    fn refusals_name_cause_and_cure() {
+        let spec = |fields: Value| mk_claim(json!({"spec": fields}));
+        let plain = || spec(json!({}));
+        let source = json!({"kind": "VolumeSnapshot", "name": "snap", "apiGroup": "snapshot.storage.k8s.io"});
+        let long = "x".repeat(256);
+        for (outcome, claim, class, words, until) in [
+            (
+                "no class of that name",
+                plain(),
+                None,
+                &["\"nfs-client\": there is no such class", "create it"][..],
+                Until::ClassChanges,
+            ),
+            (
+                "no class named",
+                spec(json!({"storageClassName": null})),
+                None,
+                &["names no class", "storageClassName"],
+                Until::ClaimChanges,
+            ),
+            (
+                "a data source",
+                spec(json!({"dataSource": source})),
+                Some(mk_class(&[])),
+                &[
+                    "VolumeSnapshot \"snap\"",
+                    "remove dataSource",
+                    "copy the data",
+                ],
+                Until::ClaimChanges,
+            ),
+            (
+                "a data source by reference",
+                spec(json!({"dataSourceRef": {"kind": "PersistentVolumeClaim", "name": "src"}})),
+                Some(mk_class(&[])),
+                &[
+                    "PersistentVolumeClaim \"src\"",
+                    "remove dataSource and dataSourceRef",
+                ],
+                Until::ClaimChanges,
+            ),
+            (
+                "a bad port",
+                plain(),
+                Some(mk_class(&[("nfsPort", "x")])),
+                &["parameter \"nfsPort\" is \"x\"", "create it anew"],
+                Until::ClassChanges,
+            ),
+            (
+                "a pattern that leaves the share",
+                plain(),
+                Some(mk_class(&[("pathPattern", "../${.PVC.name}")])),
+                &[
+                    "pathPattern \"../${.PVC.name}\" gives \"../data\"",
+                    "leaves the share",
+                    "change the labels or annotations",
+                ],
+                Until::EitherChanges,
+            ),
+            (
+                "a pattern that is the share",
+                plain(),
+                Some(mk_class(&[("pathPattern", "/./")])),
+                &["gives \"/./\"", "the share itself"],
+                Until::EitherChanges,
+            ),
+            (
+                "a pattern into our folder",
+                plain(),
+                Some(mk_class(&[(
+                    "pathPattern",
+                    ".nfs-subdir-external-provisioner/${.PVC.name}",
+                )])),
+                &["belongs to the provisioner"],
+                Until::EitherChanges,
+            ),
+            (
+                "a component that is too long",
+                plain(),
+                Some(mk_class(&[("pathPattern", &long)])),
+                &["256 bytes", "limit is 255"],
+                Until::EitherChanges,
+            ),
+            (
+                "a pattern that is another class's share",
+                plain(),
+                Some(mk_class(&[("pathPattern", "fast")])),
+                &["192.168.10.14:/data/nfs/fast is a share itself"],
+                Until::EitherChanges,
+            ),
+            (
+                "a default directory that is too long",
+                mk_claim(json!({"metadata": {"name": "y".repeat(253)}})),
+                Some(mk_class(&[])),
+                &["limit is 255", "shorter name", "pathPattern"],
+                Until::EitherChanges,
+            ),
+        ] {
+            let refusal = refusal(mk_plan(&claim, class.as_ref()));
+            for word in words {
+                assert!(
+                    refusal.message.contains(word),
+                    "{outcome}: {word:?} is not in {:?}",
+                    refusal.message
+                );
+            }
+            assert!(
+                refusal
+                    .message
+                    .starts_with("failed to provision volume with StorageClass \""),
+                "{outcome}"
+            );
+            assert!(
+                refusal.message.len() <= 1024,
+                "{outcome}: too long for an event"
+            );
+            assert_eq!(refusal.until, until, "{outcome}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_that_comes_out_empty_gives_the_default_directory() {
+        let class = mk_class(&[("pathPattern", "${.PVC.labels.missing}")]);
+        assert_eq!(
+            mk_plan(&mk_claim(json!({})), Some(&class)),
+            mk_provision("default-data-pvc-u1")
+        );
+    }
+
+    #[test]
+    fn slashes_of_a_pattern_nest_directories() {
+        let class = mk_class(&[(
+            "pathPattern",
+            "/${.PVC.namespace}//${.PVC.annotations.nfs.io/path}/./",
+        )]);
+        let claim = mk_claim(json!({"metadata": {"annotations": {"nfs.io/path": "team/x"}}}));
+        assert_eq!(
+            mk_plan(&claim, Some(&class)),
+            mk_provision("default/team/x")
+        );
+    }
+
+    #[test]
+    fn a_class_with_server_and_share_is_served_there() {
+        let class = mk_class(&[
+            ("server", "nas2"),
+            ("share", "/export"),
+            ("nfsPort", "2050"),
+            ("pathPattern", "d"),
+        ]);
+        let ClaimPlan::Provision(provision) = mk_plan(&mk_claim(json!({})), Some(&class)) else {
+            panic!("refused")
+        };
+        assert_eq!(
+            provision.share.place(&provision.dir).to_string(),
+            "nas2:/export/d"
+        );
+        assert_eq!(
+            (provision.share.nfs_port, provision.share.mount_port),
+            (Some(2050), None)
+        );
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+        #[test]
+        fn no_input_leaves_the_share(
+            pattern in r"([a-z./\x00]|\.\./|/\.\.|\$\{\.PVC\.(name|namespace|bogus|labels\.a|annotations\.k)\}|\.nfs-subdir-external-provisioner){0,8}",
+            label in r"[a-z./ü\n]{0,12}|(\.\./){1,3}etc|\$\{\.PVC\.name\}",
+            annotation in r"[a-z./$ü\n]{0,12}|/?(\.\./){1,3}|\.|x{250,260}",
+        ) {
+            let class = mk_class(&[("pathPattern", &pattern)]);
+            let claim = mk_claim(json!({"metadata": {"labels": {"a": label}, "annotations": {"k": annotation}}}));
+            match mk_plan(&claim, Some(&class)) {
+                ClaimPlan::Provision(provision) => {
+                    let place = provision.share.place(&provision.dir);
+                    let below = place.below(&provision.share.root).unwrap();
+                    prop_assert_eq!(below, provision.dir.as_str());
+                    prop_assert!(!below.is_empty());
+                    for component in below.split('/') {
+                        prop_assert!(!["", ".", "..", names::HIDDEN].contains(&component), "{}", place);
+                        prop_assert!(component.len() <= 255, "{}", place);
+                    }
+                    for share in ["/data/nfs/fast", "/srv", "/data/nfs"] {
+                        prop_assert!(mk_place(share).below(&place).is_none(), "{} holds a share", place);
+                    }
+                }
+                ClaimPlan::Refuse(refusal) => prop_assert!(refusal.message.contains("pathPattern")),
+                other => prop_assert!(false, "{:?}", other),
+            }
         }
     }
 }

@@ -26,13 +26,12 @@ impl Occupied {
     pub fn put(&mut self, volume: &Arc<Volume>) {
         let Some(place) = volume.place() else { return };
         let tenants = self.places.entry(place.key().clone()).or_default();
-        match tenants.iter_mut().find(|tenant| tenant.name == volume.name) {
-            Some(tenant) => *tenant = volume.clone(),
-            None => {
-                // Nearly every directory has one tenant, and there are very many.
-                tenants.reserve_exact(1);
-                tenants.push(volume.clone());
-            }
+        if let Some(tenant) = tenants.iter_mut().find(|tenant| tenant.name == volume.name) {
+            *tenant = volume.clone();
+        } else {
+            // Nearly every directory has one tenant, and there are very many.
+            tenants.reserve_exact(1);
+            tenants.push(volume.clone());
         }
     }
 
@@ -89,4 +88,75 @@ fn above(place: &Place) -> impl Iterator<Item = String> {
         .filter(|(at, character)| *character == '/' && path.len() > at + 1)
         .map(|(at, _)| at);
     ends.map(move |at| format!("{server}\0{}", if at == 0 { "/" } else { &path[..at] }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::mk::{mk_place, mk_volume};
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    fn mk_tenant(number: usize, path: &str) -> Arc<Volume> {
+        Arc::new(mk_volume(&format!("pv-{number}"), path, json!({})))
+    }
+
+    fn names(occupied: &Occupied, path: &str, but: &str) -> Vec<(Relation, String)> {
+        let place = mk_place(path);
+        let mut found: Vec<_> = occupied
+            .around(&place, but)
+            .map(|(relation, volume)| (relation, volume.name.to_string()))
+            .collect();
+        found.sort_by(|one, other| one.1.cmp(&other.1));
+        found
+    }
+
+    #[test]
+    fn a_volume_is_found_until_it_is_removed_and_never_finds_itself() {
+        let mut occupied = Occupied::default();
+        let volume = mk_tenant(1, "/a");
+        occupied.put(&volume);
+        occupied.put(&volume);
+        assert_eq!(
+            names(&occupied, "/a", "other"),
+            [(Relation::Same, "pv-1".to_owned())]
+        );
+        assert_eq!(names(&occupied, "/a", "pv-1"), []);
+        occupied.remove(&volume);
+        occupied.remove(&volume);
+        assert_eq!(names(&occupied, "/a", "other"), []);
+        assert!(occupied.places.is_empty());
+    }
+
+    #[test]
+    fn the_new_state_of_a_volume_takes_the_place_of_the_old() {
+        let mut occupied = Occupied::default();
+        occupied.put(&mk_tenant(1, "/a"));
+        occupied.put(&Arc::new(mk_volume(
+            "pv-1",
+            "/a",
+            json!({"metadata": {"uid": "new"}}),
+        )));
+        let place = mk_place("/a");
+        assert_eq!(
+            occupied
+                .around(&place, "")
+                .map(|(_, volume)| &*volume.uid)
+                .collect::<Vec<_>>(),
+            ["new"]
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn finds_what_a_walk_over_all_volumes_finds(paths in proptest::collection::vec("(/[ab!0.-]{1,2}){0,3}", 0..12), asked in "(/[ab!0.-]{1,2}){0,3}") {
+            let (asked, mut occupied) = (format!("/{asked}"), Occupied::default());
+            let volumes: Vec<_> = paths.iter().enumerate().map(|(number, path)| mk_tenant(number, &format!("/{path}"))).collect();
+            for volume in &volumes { occupied.put(volume); }
+            let mut expected: Vec<_> = volumes.iter()
+                .filter_map(|volume| Some((volume.place()?.relation(&mk_place(&asked))?, volume.name.to_string()))).collect();
+            expected.sort_by(|one, other| one.1.cmp(&other.1));
+            prop_assert_eq!(names(&occupied, &asked, ""), expected);
+        }
+    }
 }

@@ -60,7 +60,7 @@ fn expressions(pattern: &str) -> impl Iterator<Item = (&str, &str)> {
             let body = &rest[start + OPEN.len()..];
             let end = body.find(['}', '\n'])?;
             if body.as_bytes()[end] == b'}' {
-                let whole = &rest[start..start + OPEN.len() + end + 1];
+                let whole = &rest[start..=start + OPEN.len() + end];
                 rest = &body[end + 1..];
                 return Some((whole, &body[..end]));
             }

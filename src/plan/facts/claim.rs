@@ -29,6 +29,10 @@ pub enum Standing {
 }
 
 /// What a claim wants.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a field or annotation of its own on the object"
+)]
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Request {
     /// Goes into the volume's claimRef.
