@@ -288,3 +288,316 @@ impl Observed {
         Some((holder, left))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    const ME: &str = "host_me";
+
+    fn mk_record(holder: &str) -> Record {
+        Record {
+            holder_identity: holder.into(),
+            lease_duration_seconds: 15,
+            leader_transitions: 3,
+            ..Record::default()
+        }
+    }
+
+    fn mk_seen(record: Option<Record>, at: u64) -> Observed {
+        let mut seen = Observed::default();
+        seen.see(record, Duration::from_secs(at));
+        seen
+    }
+
+    fn mk_step(role: Role, lock: &Observed, beside: &Observed, now: u64) -> Step {
+        decide(
+            ME,
+            &Terms::default(),
+            role,
+            lock,
+            beside,
+            Duration::from_secs(now),
+            Timestamp::UNIX_EPOCH,
+        )
+    }
+
+    fn wait(seconds: u64) -> Step {
+        Step::Wait(Duration::from_secs(seconds))
+    }
+
+    /// What the lock and the one beside it say, first seen at second 100, and what follows at a later second.
+    #[test]
+    fn a_standby_takes_what_nobody_holds() {
+        let (free, held) = (|| Some(mk_record("")), || Some(mk_record("other")));
+        let (nothing, released) = (Observed::default(), mk_seen(free(), 100));
+        let (other, mine) = (mk_seen(held(), 100), mk_seen(Some(mk_record(ME)), 100));
+        for (outcome, lock, beside, now, taken) in [
+            ("there is no lock yet", &nothing, &nothing, 100, Some(0)),
+            ("it was given back", &released, &nothing, 100, Some(4)),
+            ("it is held", &other, &nothing, 101, None),
+            ("it is held to the last second", &other, &nothing, 114, None),
+            ("it has run out", &other, &nothing, 115, Some(4)),
+            ("it is ours from before", &mine, &nothing, 101, Some(3)),
+            (
+                "free, but a Go provisioner holds the older lock",
+                &released,
+                &other,
+                101,
+                None,
+            ),
+            (
+                "no lock, but a Go provisioner holds the older lock",
+                &nothing,
+                &other,
+                101,
+                None,
+            ),
+            (
+                "free, and the older lock has run out",
+                &released,
+                &other,
+                115,
+                Some(4),
+            ),
+            (
+                "free, and the older lock is free",
+                &released,
+                &released,
+                101,
+                Some(4),
+            ),
+        ] {
+            match (mk_step(Role::StandingBy, lock, beside, now), taken) {
+                (Step::Acquire(record), Some(transitions)) => {
+                    assert_eq!(
+                        (&*record.holder_identity, record.leader_transitions),
+                        (ME, transitions),
+                        "{outcome}"
+                    );
+                    assert_eq!(record.lease_duration_seconds, 15, "{outcome}");
+                }
+                (Step::Wait(left), None) => assert!(
+                    !left.is_zero() && left <= Terms::default().retry,
+                    "{outcome}: {left:?}"
+                ),
+                (step, _) => panic!("{outcome}: {step:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_standby_looks_again_just_when_the_lease_runs_out() {
+        assert_eq!(
+            mk_step(
+                Role::StandingBy,
+                &mk_seen(Some(mk_record("other")), 100),
+                &Observed::default(),
+                114
+            ),
+            wait(1)
+        );
+    }
+
+    #[test]
+    fn a_leader_renews_until_it_cannot() {
+        let mine = mk_seen(Some(mk_record(ME)), 100);
+        let (nothing, other) = (Observed::default(), mk_seen(Some(mk_record("other")), 100));
+        let leading = Role::Leading {
+            renewed: Duration::from_secs(100),
+        };
+        for (outcome, lock, beside, now, step) in [
+            ("just renewed", &mine, &nothing, 100, wait(2)),
+            ("not yet due", &mine, &nothing, 101, wait(1)),
+            (
+                "due",
+                &mine,
+                &nothing,
+                102,
+                Step::Renew(Record {
+                    renew_time: Some(Timestamp::UNIX_EPOCH),
+                    ..mk_record(ME)
+                }),
+            ),
+            (
+                "the deadline has passed",
+                &mine,
+                &nothing,
+                110,
+                Step::Lost(Why::NotRenewed),
+            ),
+            (
+                "somebody else has it",
+                &other,
+                &nothing,
+                101,
+                Step::Lost(Why::HeldBy("other".into())),
+            ),
+            (
+                "a Go provisioner took the older lock",
+                &mine,
+                &other,
+                101,
+                Step::Lost(Why::HeldBy("other".into())),
+            ),
+            (
+                "somebody else had it, and it has run out",
+                &mk_seen(Some(mk_record("other")), 80),
+                &nothing,
+                101,
+                Step::Lost(Why::Gone),
+            ),
+            (
+                "the lock was deleted",
+                &nothing,
+                &nothing,
+                101,
+                Step::Lost(Why::Gone),
+            ),
+        ] {
+            assert_eq!(mk_step(leading, lock, beside, now), step, "{outcome}");
+        }
+    }
+
+    #[test]
+    fn a_leader_stops_before_anybody_may_begin() {
+        // It renewed at 100; another saw that at 100 at the earliest.
+        let (mine, terms) = (mk_seen(Some(mk_record(ME)), 100), Terms::default());
+        let leading = Role::Leading {
+            renewed: Duration::from_secs(100),
+        };
+        for now in 100..120 {
+            let at = Duration::from_secs(now);
+            let works = !matches!(
+                mk_step(leading, &mine, &Observed::default(), now),
+                Step::Lost(_)
+            );
+            let taken = matches!(
+                decide(
+                    "other",
+                    &terms,
+                    Role::StandingBy,
+                    &mine,
+                    &Observed::default(),
+                    at,
+                    Timestamp::UNIX_EPOCH
+                ),
+                Step::Acquire(_)
+            );
+            assert!(!(works && taken), "two at {now}");
+        }
+    }
+
+    #[test]
+    fn the_stamps_of_a_record_do_not_matter_only_that_they_change() {
+        let at = |second| Record {
+            renew_time: Timestamp::from_second(second).ok(),
+            ..mk_record("other")
+        };
+        let mut seen = mk_seen(Some(at(-3_600)), 100);
+        assert_eq!(
+            mk_step(Role::StandingBy, &seen, &Observed::default(), 101),
+            wait(2),
+            "an hour behind, but just seen"
+        );
+        seen.see(Some(at(-3_600)), Duration::from_secs(110));
+        assert!(
+            matches!(
+                mk_step(Role::StandingBy, &seen, &Observed::default(), 115),
+                Step::Acquire(_)
+            ),
+            "the same again does not prolong it"
+        );
+        seen.see(Some(at(-3_590)), Duration::from_secs(114));
+        assert_eq!(
+            mk_step(Role::StandingBy, &seen, &Observed::default(), 115),
+            wait(2),
+            "renewed"
+        );
+    }
+
+    #[test]
+    fn the_go_provisioners_record_is_read_and_written_in_its_form() {
+        let object: Value =
+            serde_json::from_str(include_str!("../../tests/golden/lock.json")).unwrap();
+        let text = object["metadata"]["annotations"][ANNOTATION]
+            .as_str()
+            .unwrap();
+        let record = Record::from_annotation(text);
+        assert_eq!(
+            record.holder_identity,
+            "vm_96b14afd-4577-4a06-b991-6d6cc83b4591"
+        );
+        assert_eq!(
+            (record.lease_duration_seconds, record.leader_transitions),
+            (15, 0)
+        );
+        assert_eq!(record.to_annotation(), text);
+    }
+
+    #[test]
+    fn annotations_of_other_versions_are_read() {
+        let newer = json!({"holderIdentity": "a", "leaseDurationSeconds": 20, "acquireTime": null, "renewTime": "2026-11-22T14:04:12.5Z",
+            "leaderTransitions": 1, "strategy": "", "preferredHolder": ""});
+        let record = Record::from_annotation(&newer.to_string());
+        assert_eq!(
+            (
+                &*record.holder_identity,
+                record.lease_duration_seconds,
+                record.acquire_time
+            ),
+            ("a", 20, None)
+        );
+        assert_eq!(Record::from_annotation("{}"), Record::default());
+    }
+
+    #[test]
+    fn an_unreadable_annotation_is_respected_for_one_lease() {
+        let garbage = mk_seen(Some(Record::from_annotation("?")), 100);
+        assert_eq!(
+            mk_step(Role::StandingBy, &garbage, &Observed::default(), 101),
+            wait(2)
+        );
+        assert!(matches!(
+            mk_step(Role::StandingBy, &garbage, &Observed::default(), 115),
+            Step::Acquire(_)
+        ));
+        assert_ne!(
+            Record::from_annotation("?"),
+            Record::from_annotation("!"),
+            "a change is seen"
+        );
+    }
+
+    #[test]
+    fn a_lease_says_the_same_as_the_record() {
+        let stamp = Timestamp::from_microsecond(1_234_567).unwrap();
+        let record = Record {
+            acquire_time: Some(stamp),
+            renew_time: Some(stamp),
+            ..mk_record(ME)
+        };
+        assert_eq!(Record::from_lease(&record.to_lease()), record);
+    }
+
+    #[test]
+    fn giving_back_leaves_no_holder_and_one_second() {
+        let record = mk_record(ME).released(Timestamp::UNIX_EPOCH);
+        assert_eq!(
+            (
+                &*record.holder_identity,
+                record.lease_duration_seconds,
+                record.leader_transitions
+            ),
+            ("", 1, 3)
+        );
+        let step = mk_step(
+            Role::StandingBy,
+            &mk_seen(Some(record), 100),
+            &Observed::default(),
+            100,
+        );
+        assert!(matches!(step, Step::Acquire(_)), "{step:?}");
+    }
+}

@@ -163,3 +163,152 @@ impl Served {
             .join(", ")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::mk::{SERVER, mk_place, mk_served, mk_share};
+
+    fn mk_params(server: Option<&str>, root: Option<&str>, nfs_port: Option<u16>) -> ShareParams {
+        ShareParams {
+            server: server.map(Into::into),
+            root: root.map(Into::into),
+            nfs_port,
+            mount_port: None,
+        }
+    }
+
+    #[test]
+    fn what_a_class_does_not_say_is_as_for_the_default_share() {
+        let default = Share {
+            nfs_port: Some(2050),
+            mount_port: Some(2051),
+            ..mk_share("/data/nfs")
+        };
+        let served = Served::new(default.clone(), []);
+        for (outcome, params, root, ports) in [
+            (
+                "nothing said",
+                mk_params(None, None, None),
+                "192.168.10.14:/data/nfs",
+                (Some(2050), Some(2051)),
+            ),
+            (
+                "another share",
+                mk_params(None, Some("/srv"), None),
+                "192.168.10.14:/srv",
+                (Some(2050), Some(2051)),
+            ),
+            (
+                "the default server by name",
+                mk_params(Some(SERVER), Some("/srv"), None),
+                "192.168.10.14:/srv",
+                (Some(2050), Some(2051)),
+            ),
+            (
+                "another server has ports of its own",
+                mk_params(Some("nas2"), None, None),
+                "nas2:/data/nfs",
+                (None, None),
+            ),
+            (
+                "another port",
+                mk_params(None, None, Some(9)),
+                "192.168.10.14:/data/nfs",
+                (Some(9), Some(2051)),
+            ),
+        ] {
+            let share = served.chosen_by(&params);
+            assert_eq!(
+                (
+                    share.root.to_string().as_str(),
+                    (share.nfs_port, share.mount_port)
+                ),
+                (root, ports),
+                "{outcome}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_share_that_several_classes_choose_is_served_once() {
+        let params = [
+            mk_params(None, None, None),
+            mk_params(None, Some("/srv"), None),
+            mk_params(None, Some("/srv"), None),
+        ];
+        let served = Served::new(mk_share("/data/nfs"), &params);
+        assert_eq!(
+            served.all().cloned().collect::<Vec<_>>(),
+            [mk_share("/data/nfs"), mk_share("/srv")]
+        );
+    }
+
+    #[test]
+    fn a_target_is_what_the_administrator_wrote() {
+        let target = Target::from(&Share {
+            root: Place::new("[fe80::1%eth0]", "/a/").unwrap(),
+            nfs_port: Some(1),
+            mount_port: None,
+        });
+        assert_eq!(
+            (
+                target.server.as_str(),
+                target.path.as_str(),
+                target.nfs_port,
+                target.mount_port
+            ),
+            ("[fe80::1%eth0]", "/a", Some(1), None)
+        );
+    }
+
+    #[test]
+    fn places_are_found_on_the_innermost_share() {
+        let served = mk_served(&["/data/nfs/fast", "/srv"]);
+        for (path, root, dir) in [
+            ("/data/nfs/d", "/data/nfs", "d"),
+            ("/data/nfs/a/b", "/data/nfs", "a/b"),
+            ("/data/nfs/fast/d", "/data/nfs/fast", "d"),
+            ("/data/nfs/faster", "/data/nfs", "faster"),
+            ("/srv/x", "/srv", "x"),
+        ] {
+            let (share, found) = served
+                .locate(&mk_place(path), &Recorded::default())
+                .unwrap();
+            assert_eq!((share.root.path(), found.as_str()), (root, dir), "{path}");
+            assert_eq!(share.place(&found), mk_place(path));
+        }
+    }
+
+    #[test]
+    fn a_recorded_share_is_a_share_too() {
+        let (served, recorded) = (mk_served(&["/srv"]), |root: &str| Recorded {
+            share: Some(root.into()),
+            nfs_port: Some(7),
+            ..Recorded::default()
+        });
+        let (share, dir) = served
+            .locate(&mk_place("/old/d"), &recorded("/old"))
+            .unwrap();
+        assert_eq!(
+            (share.root.path(), share.nfs_port, dir.as_str()),
+            ("/old", Some(7), "d")
+        );
+        let (share, _) = served
+            .locate(&mk_place("/srv/d"), &recorded("/srv"))
+            .unwrap();
+        assert_eq!(share.nfs_port, Some(7), "the ports that it was made with");
+        assert_eq!(
+            served.locate(&mk_place("/old"), &recorded("/old")),
+            Err(Unserved::IsShare(mk_place("/old")))
+        );
+        assert!(matches!(
+            served.locate(&mk_place("/older"), &recorded("/old")),
+            Err(Unserved::Elsewhere(..))
+        ));
+        assert!(matches!(
+            served.locate(&mk_place("/x"), &recorded("relative")),
+            Err(Unserved::Elsewhere(..))
+        ));
+    }
+}

@@ -172,3 +172,64 @@ impl From<BTreeMap<String, String>> for Pairs {
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::mk::mk_claim;
+    use serde_json::json;
+
+    fn request(claim: Claim) -> Request {
+        match claim.standing {
+            Standing::Wanting(request) => *request,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_claim_that_wants_nothing_of_us_keeps_nothing_but_its_name() {
+        assert!(size_of::<Claim>() <= 64, "{}", size_of::<Claim>());
+        let bound = mk_claim(json!({"spec": {"volumeName": "pv"}}));
+        assert_eq!(
+            (bound.key().as_str(), &*bound.uid, bound.standing),
+            ("default/data", "u1", Standing::Bound)
+        );
+    }
+
+    #[test]
+    fn a_request_is_what_the_claim_says() {
+        let mut fields = request(mk_claim(
+            json!({"metadata": {"labels": {"b": "2", "a": "1"}}}),
+        ));
+        assert_eq!(
+            (
+                fields.labels.get("a"),
+                fields.labels.get("b"),
+                fields.labels.get("c")
+            ),
+            (Some("1"), Some("2"), None)
+        );
+        assert_eq!(
+            fields.annotations.get(STORAGE_PROVISIONER),
+            Some(crate::plan::mk::OURS)
+        );
+        fields.labels = Pairs::default();
+        fields.annotations = Pairs::default();
+        let expected = Request {
+            resource_version: "7".into(),
+            class: Some("nfs-client".into()),
+            access_modes: vec!["ReadWriteMany".into()],
+            storage: "1Gi".into(),
+            ..Request::default()
+        };
+        assert_eq!(fields, expected);
+    }
+
+    #[test]
+    fn an_empty_class_is_none_and_so_is_an_empty_volume_name() {
+        let fields = request(mk_claim(
+            json!({"spec": {"storageClassName": "", "volumeName": ""}}),
+        ));
+        assert_eq!(fields.class, None);
+    }
+}

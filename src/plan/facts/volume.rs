@@ -228,3 +228,122 @@ impl Recorded {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::mk::{SERVER, mk_place, mk_volume};
+    use serde_json::{Value, json};
+
+    #[test]
+    fn a_volume_is_slim() {
+        // 100,000 of them have to fit beside everything else.
+        assert!(size_of::<Volume>() <= 192, "{}", size_of::<Volume>());
+    }
+
+    #[test]
+    fn a_volume_is_ours_by_who_made_it_or_took_it_over() {
+        for (outcome, made, taken, ours) in [
+            (
+                "made by us",
+                json!("k8s-sigs.io/nfs-subdir-external-provisioner"),
+                Value::Null,
+                true,
+            ),
+            ("made by another", json!("x"), Value::Null, false),
+            (
+                "taken over from another",
+                json!("x"),
+                json!("k8s-sigs.io/nfs-subdir-external-provisioner"),
+                true,
+            ),
+            (
+                "taken over, but made by nobody",
+                Value::Null,
+                json!("k8s-sigs.io/nfs-subdir-external-provisioner"),
+                false,
+            ),
+        ] {
+            let annotations =
+                json!({"metadata": {"annotations": {PROVISIONED_BY: made, MIGRATED_TO: taken}}});
+            assert_eq!(mk_volume("v", "/a", annotations).ours, ours, "{outcome}");
+        }
+    }
+
+    #[test]
+    fn the_place_of_a_volume_is_known_for_both_kinds_of_nfs() {
+        let csi = |driver: &str, attributes: Value| json!({"spec": {"nfs": null, "csi": {"driver": driver, "volumeHandle": "h", "volumeAttributes": attributes}}});
+        let whole = json!({"server": SERVER, "share": "/data//nfs/", "subdir": "a/b"});
+        for (outcome, patch, place) in [
+            (
+                "in-tree",
+                json!({"spec": {"nfs": {"path": "/data/nfs/a/"}}}),
+                Some("/data/nfs/a"),
+            ),
+            (
+                "in-tree, relative",
+                json!({"spec": {"nfs": {"path": "data"}}}),
+                None,
+            ),
+            (
+                "csi",
+                csi(CSI_NFS_DRIVER, whole.clone()),
+                Some("/data/nfs/a/b"),
+            ),
+            (
+                "csi in another spelling",
+                csi(
+                    CSI_NFS_DRIVER,
+                    json!({"Server": SERVER, "Share": "data", "subDir": "/a"}),
+                ),
+                Some("/data/a"),
+            ),
+            (
+                "csi, the share itself",
+                csi(CSI_NFS_DRIVER, json!({"server": SERVER, "share": "/data"})),
+                Some("/data"),
+            ),
+            (
+                "csi without a server",
+                csi(CSI_NFS_DRIVER, json!({"share": "/data"})),
+                None,
+            ),
+            ("another driver", csi("other.csi.io", whole), None),
+            (
+                "no NFS",
+                json!({"spec": {"nfs": null, "hostPath": {"path": "/a"}}}),
+                None,
+            ),
+        ] {
+            assert_eq!(
+                mk_volume("v", "/a", patch).place(),
+                place.map(mk_place).as_ref(),
+                "{outcome}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_was_recorded_and_is_nonsense_counts_as_not_recorded() {
+        let notes = json!({"metadata": {"annotations": {RECORDED_ON_DELETE: "shred", RECORDED_NFS_PORT: "0", RECORDED_MOUNT_PORT: "x"}}});
+        assert_eq!(mk_volume("v", "/a", notes).recorded, Recorded::default());
+    }
+
+    #[test]
+    fn class_by_annotation_wins_over_the_field() {
+        assert_eq!(
+            &*mk_volume(
+                "v",
+                "/a",
+                json!({"metadata": {"annotations": {BETA_STORAGE_CLASS: "old"}}})
+            )
+            .class,
+            "old"
+        );
+        assert_eq!(&*mk_volume("v", "/a", json!({})).class, "nfs-client");
+        assert_eq!(
+            &*mk_volume("v", "/a", json!({"spec": {"storageClassName": null}})).class,
+            ""
+        );
+    }
+}

@@ -1,0 +1,106 @@
+//! Rules of the design that no compiler holds: read off the sources.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn sources(root: &Path, found: &mut Vec<PathBuf>) {
+    if root.is_file() {
+        found.push(root.to_owned());
+        return;
+    }
+    for entry in fs::read_dir(root).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() || path.extension().is_some_and(|extension| extension == "rs") {
+            sources(&path, found);
+        }
+    }
+}
+
+/// The lines of code under the given places that hold one of the words, as `FILE:LINE: WORD`. Comments may hold any word.
+fn mentions(places: &[&str], words: &[&str]) -> Vec<String> {
+    let mut files = Vec::new();
+    for place in places {
+        sources(
+            &Path::new(env!("CARGO_MANIFEST_DIR")).join(place),
+            &mut files,
+        );
+    }
+    assert!(files.len() >= places.len(), "no sources under {places:?}");
+    let mut found = Vec::new();
+    for file in files {
+        let text = fs::read_to_string(&file).unwrap();
+        for (number, line) in text.lines().enumerate() {
+            let code = line.split("//").next().unwrap_or_default();
+            let hits = words.iter().filter(|word| code.contains(*word));
+            found.extend(hits.map(|word| format!("{}:{}: {word}", file.display(), number + 1)));
+        }
+    }
+    found
+}
+
+#[test]
+fn plan_neither_waits_nor_asks_nor_reads_a_clock_nor_logs() {
+    let words = [
+        "async ",
+        ".await",
+        "kube::",
+        "tokio",
+        "futures::",
+        "tracing",
+        "Instant::now",
+        "SystemTime",
+        "Timestamp::now",
+        "println!",
+        "std::fs",
+        "std::net",
+        "std::env",
+        "fastrand",
+    ];
+    assert_eq!(
+        mentions(&["src/plan.rs", "src/plan"], &words),
+        Vec::<String>::new()
+    );
+}
+
+#[test]
+fn the_nfs_client_knows_nothing_of_kubernetes() {
+    let words = [
+        "kube::",
+        "kube_",
+        "k8s_openapi",
+        "PersistentVolume",
+        "StorageClass",
+    ];
+    assert_eq!(
+        mentions(&["crates/nfs-export/src"], &words),
+        Vec::<String>::new()
+    );
+    let manifest = fs::read_to_string(
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("crates/nfs-export/Cargo.toml"),
+    )
+    .unwrap();
+    assert!(
+        !manifest.contains("kube") && !manifest.contains("k8s"),
+        "{manifest}"
+    );
+}
+
+#[test]
+fn no_room_of_the_provisioner_has_a_mod_rs_or_a_utils() {
+    let mut files = Vec::new();
+    for place in ["src", "crates"] {
+        sources(
+            &Path::new(env!("CARGO_MANIFEST_DIR")).join(place),
+            &mut files,
+        );
+    }
+    let bad = |file: &&PathBuf| {
+        let name = file.file_name().unwrap_or_default();
+        !file.components().any(|part| part.as_os_str() == "target")
+            && (name == "mod.rs" || name == "utils.rs")
+    };
+    assert_eq!(
+        files.iter().filter(bad).collect::<Vec<_>>(),
+        Vec::<&PathBuf>::new()
+    );
+}
