@@ -1,1 +1,3 @@
-//! x
+//! Doubles for tests and the demo: an API server (`api`).
+
+pub mod api;

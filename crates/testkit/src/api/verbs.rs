@@ -1,0 +1,324 @@
+//! The verbs on stored kinds: read, check, write, each write in one transaction.
+
+use serde_json::{Value, json};
+
+use super::{
+    admission::{self, Intake},
+    list, object,
+    patch::Patch,
+    request::{Query, Target},
+    resources::{Resource, known},
+    select::Selector,
+    status::Failure,
+    store::{Key, Object, Store, Transaction},
+};
+
+/// What a verb answers with.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// One object, and the status to send it with.
+    One(u16, Value),
+    /// Objects of one kind and the list's metadata.
+    Many(Vec<Object>, Value),
+}
+
+/// A body as it came.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Body<'a> {
+    pub(crate) content_type: &'a str,
+    pub(crate) bytes: &'a [u8],
+}
+
+/// One request on one kind.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Call<'a> {
+    pub(crate) store: &'a Store,
+    pub(crate) resource: &'static Resource,
+    pub(crate) target: &'a Target,
+    pub(crate) query: &'a Query,
+    pub(crate) body: Body<'a>,
+    /// See [`Intake::protect`].
+    pub(crate) protect: bool,
+}
+
+// === impl Call ===
+
+impl Call<'_> {
+    /// Does what the verb says (all but watch).
+    ///
+    /// # Errors
+    /// The refusal, as the real server words it.
+    pub(crate) fn run(&self) -> Result<Outcome, Failure> {
+        let sub = self.target.subresource.as_str();
+        if !(sub.is_empty() || sub == "status" && self.resource.status) {
+            return Err(Failure::no_such_resource());
+        }
+        match self.target.verb {
+            "get" => self.get(),
+            "list" => list::run(self.store, self.resource, &self.target.namespace, self.query),
+            "create" if sub.is_empty() && self.target.name.is_empty() => self.create(),
+            "update" if !self.target.name.is_empty() => self.update(),
+            "patch" if !self.target.name.is_empty() => self.patch(),
+            "delete" if sub.is_empty() => self.delete(),
+            "deletecollection" => self.delete_collection(),
+            _ => Err(Failure::method_not_allowed()),
+        }
+    }
+
+    fn get(&self) -> Result<Outcome, Failure> {
+        let object = self.store.get(self.resource, &self.key());
+        let object = object.ok_or_else(|| self.not_found())?;
+        Ok(Outcome::One(200, (*object).clone()))
+    }
+
+    fn create(&self) -> Result<Outcome, Failure> {
+        if self.resource.namespaced && self.target.namespace.is_empty() {
+            return Err(Failure::method_not_allowed());
+        }
+        let body = admission::decode(self.resource, self.body.parse(self.resource)?, self.strict())?;
+        self.transact(|tx| self.insert(tx, body))
+    }
+
+    fn insert(&self, tx: &mut Transaction<'_>, body: Value) -> Result<Outcome, Failure> {
+        let intake = Intake { protect: self.protect };
+        let namespace = &self.target.namespace;
+        let value = admission::create(tx, self.resource, namespace, body, intake)?;
+        if let Some(held) = tx.get(self.resource, &Key::of(&value)) {
+            let deleting = object::deleting(&held);
+            let name = object::name(&value);
+            return Err(Failure::already_exists(self.resource, name, deleting));
+        }
+        let stored = tx.put(self.resource, value);
+        Ok(Outcome::One(201, (*stored).clone()))
+    }
+
+    fn update(&self) -> Result<Outcome, Failure> {
+        let body = admission::decode(self.resource, self.body.parse(self.resource)?, self.strict())?;
+        self.check_name(&body)?;
+        self.transact(|tx| match tx.get(self.resource, &self.key()) {
+            Some(old) => self.replace(tx, &old, body),
+            None if self.resource.upsert => self.insert(tx, unversioned(body)),
+            None => Err(self.not_found()),
+        })
+    }
+
+    fn patch(&self) -> Result<Outcome, Failure> {
+        let patch = Patch::parse(self.body.content_type, self.body.bytes)?;
+        let to_create = patch.to_create(self.query.get("fieldManager"))?;
+        self.transact(|tx| {
+            let Some(old) = tx.get(self.resource, &self.key()) else {
+                let body = to_create.cloned().ok_or_else(|| self.not_found())?;
+                let body = admission::decode(self.resource, body, self.strict())?;
+                self.check_name(&body)?;
+                return self.insert(tx, body);
+            };
+            let mut value = (*old).clone();
+            patch.apply(&mut value)?;
+            let value = admission::decode(self.resource, value, self.strict())?;
+            self.check_name(&value)?;
+            self.replace(tx, &old, value)
+        })
+    }
+
+    fn replace(
+        &self,
+        tx: &mut Transaction<'_>,
+        old: &Value,
+        mut body: Value,
+    ) -> Result<Outcome, Failure> {
+        if self.resource.namespaced {
+            let namespace = self.target.namespace.as_str();
+            object::set(&mut body, &["metadata", "namespace"], namespace.into());
+        } else {
+            object::unset(&mut body, &["metadata", "namespace"]);
+        }
+        let new = admission::update(self.resource, &self.target.subresource, old, body)?;
+        let stored = store_or_finish(tx, self.resource, new);
+        Ok(Outcome::One(200, (*stored).clone()))
+    }
+
+    fn delete(&self) -> Result<Outcome, Failure> {
+        let options = self.body.parse_options()?;
+        self.transact(|tx| {
+            let held = tx.get(self.resource, &self.key()).ok_or_else(|| self.not_found())?;
+            check_preconditions(self.resource, &held, &options["preconditions"])?;
+            check_namespace_may_go(self.resource, &self.target.name)?;
+            let (last, gone) = remove(tx, self.resource, &held);
+            if gone && !self.resource.returns_deleted {
+                return Ok(Outcome::One(200, success(self.resource, &last)));
+            }
+            Ok(Outcome::One(200, (*last).clone()))
+        })
+    }
+
+    fn delete_collection(&self) -> Result<Outcome, Failure> {
+        let selector = Selector::parse(self.resource, &self.target.namespace, self.query)?;
+        self.transact(|tx| {
+            let mut matching = tx.all(self.resource);
+            matching.retain(|object| selector.matches(object));
+            for object in &matching {
+                remove(tx, self.resource, object);
+            }
+            let version = self.query.get("resourceVersion");
+            Ok(Outcome::Many(matching, json!({"resourceVersion": version})))
+        })
+    }
+
+    fn transact<T>(&self, work: impl FnOnce(&mut Transaction<'_>) -> T) -> T {
+        if self.query.get("dryRun") == "All" {
+            self.store.rehearse(work)
+        } else {
+            self.store.transact(work)
+        }
+    }
+
+    fn strict(&self) -> bool {
+        self.query.get("fieldValidation") == "Strict"
+    }
+
+    fn key(&self) -> Key {
+        let namespace = if self.resource.namespaced {
+            &self.target.namespace
+        } else {
+            ""
+        };
+        Key::new(namespace, &self.target.name)
+    }
+
+    fn not_found(&self) -> Failure {
+        Failure::not_found(self.resource, &self.target.name)
+    }
+
+    fn check_name(&self, body: &Value) -> Result<(), Failure> {
+        let (said, asked) = (object::name(body), &self.target.name);
+        if said != asked {
+            let message =
+                format!("the name of the object ({said}) does not match the name on the URL ({asked})");
+            return Err(Failure::bad_request(message));
+        }
+        let (said, asked) = (object::namespace(body), &self.target.namespace);
+        if self.resource.namespaced && !said.is_empty() && said != asked {
+            let message =
+                "the namespace of the provided object does not match the namespace sent on the request";
+            return Err(Failure::bad_request(message));
+        }
+        Ok(())
+    }
+}
+
+// === impl Body ===
+
+impl Body<'_> {
+    /// The body as JSON, whether it came as JSON or YAML.
+    fn parse(&self, resource: &Resource) -> Result<Value, Failure> {
+        let kind = resource.kind;
+        let refuse = |why: String| {
+            let message = format!(
+                "the object provided is unrecognized (must be of type {kind}): couldn't get version/kind; {why}"
+            );
+            Failure::bad_request(message)
+        };
+        match self.content_type {
+            "" | "application/json" => serde_json::from_slice(self.bytes)
+                .map_err(|why| refuse(format!("json parse error: {why}"))),
+            "application/yaml" => serde_yaml_ng::from_slice(self.bytes)
+                .map_err(|why| refuse(format!("yaml parse error: {why}"))),
+            _ => Err(Failure::unsupported_body()),
+        }
+    }
+
+    /// DeleteOptions; a missing body has none.
+    fn parse_options(&self) -> Result<Value, Failure> {
+        if self.bytes.is_empty() {
+            return Ok(Value::Null);
+        }
+        self.parse(known("configmaps"))
+    }
+}
+
+/// Stores an object, or takes it out if it was only waiting for its last finalizer.
+pub(crate) fn store_or_finish(
+    tx: &mut Transaction<'_>,
+    resource: &Resource,
+    new: Value,
+) -> Object {
+    let waiting = object::strings(&new, "/metadata/finalizers");
+    if object::deleting(&new) && waiting.is_empty() && !held_as_namespace(resource, &new) {
+        tx.remove(resource, new)
+    } else {
+        tx.put(resource, new)
+    }
+}
+
+/// Deletes an object, or marks it where finalizers hold it. True if it is gone.
+pub(crate) fn remove(
+    tx: &mut Transaction<'_>,
+    resource: &Resource,
+    held: &Value,
+) -> (Object, bool) {
+    let mut last = held.clone();
+    let waiting = object::strings(held, "/metadata/finalizers");
+    if waiting.is_empty() && !held_as_namespace(resource, held) {
+        return (tx.remove(resource, last), true);
+    }
+    if !object::deleting(held) {
+        let metadata = &mut last["metadata"];
+        metadata["deletionTimestamp"] = object::now().into();
+        metadata["deletionGracePeriodSeconds"] = 0.into();
+        if resource.kind == "Namespace" {
+            last["status"]["phase"] = "Terminating".into();
+        }
+    }
+    (tx.put(resource, last), false)
+}
+
+/// A namespace stays until it is empty; the finalizer in its spec says so.
+fn held_as_namespace(resource: &Resource, object: &Value) -> bool {
+    resource.kind == "Namespace" && !object::strings(object, "/spec/finalizers").is_empty()
+}
+
+fn check_namespace_may_go(resource: &Resource, name: &str) -> Result<(), Failure> {
+    let kept = ["default", "kube-system", "kube-public"];
+    if resource.kind == "Namespace" && kept.contains(&name) {
+        let message = format!("namespaces \"{name}\" is forbidden: this namespace may not be deleted");
+        return Err(Failure::forbidden(message).about(resource, resource.plural, name));
+    }
+    Ok(())
+}
+
+fn check_preconditions(resource: &Resource, held: &Value, want: &Value) -> Result<(), Failure> {
+    let name = object::name(held);
+    let (asked, is) = (object::text(want, "/uid"), object::uid(held));
+    if !asked.is_empty() && asked != is {
+        let why = format!(
+            "the UID in the precondition ({asked}) does not match the UID in record ({is}). The object might have been deleted and then recreated"
+        );
+        return Err(Failure::precondition(resource, name, &why));
+    }
+    let (asked, is) = (object::text(want, "/resourceVersion"), object::resource_version(held));
+    if !asked.is_empty() && asked != is {
+        let why = format!(
+            "the ResourceVersion in the precondition ({asked}) does not match the ResourceVersion in record ({is}). The object might have been modified"
+        );
+        return Err(Failure::precondition(resource, name, &why));
+    }
+    Ok(())
+}
+
+fn success(resource: &Resource, gone: &Value) -> Value {
+    let mut details = json!({
+        "name": object::name(gone), "kind": resource.plural, "uid": object::uid(gone),
+    });
+    if !resource.group.is_empty() {
+        details["group"] = resource.group.into();
+    }
+    json!({
+        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success",
+        "details": details,
+    })
+}
+
+fn unversioned(mut body: Value) -> Value {
+    object::unset(&mut body, &["metadata", "resourceVersion"]);
+    body
+}
