@@ -195,7 +195,11 @@ impl Server {
     /// Stops as a killed process does: the port refuses, every connection is cut. What is stored stays.
     pub async fn stop(&self) {
         self.shared.running.send_replace(false);
-        let serving = self.serving.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let serving = self
+            .serving
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         if let Some(Serving { stop, done }) = serving {
             stop.cancel();
             // It panics only with a connection's task, which the test has seen by then.

@@ -1,12 +1,14 @@
 //! From a body to an object that may be stored: decoding, defaults, and what the admission plugins of a real server add.
 
+use std::cmp::Reverse;
+
 use serde_json::{Value, json};
 
 use super::{
     object,
     resources::{Resource, known},
     status::{Cause, Failure},
-    store::{Key, Transaction},
+    store::{Key, Object, Transaction},
     validate,
 };
 
@@ -25,7 +27,8 @@ pub(crate) fn decode(resource: &Resource, mut body: Value, strict: bool) -> Resu
     let kind = resource.kind;
     let version = resource.version;
     let cannot = |why: String| {
-        let message = format!("{kind} in version \"{version}\" cannot be handled as a {kind}: {why}");
+        let message =
+            format!("{kind} in version \"{version}\" cannot be handled as a {kind}: {why}");
         Failure::bad_request(message)
     };
     if !body.is_object() {
@@ -46,9 +49,13 @@ pub(crate) fn decode(resource: &Resource, mut body: Value, strict: bool) -> Resu
     check_micro_times(&body).map_err(cannot)?;
     object::unset(&mut body, &["metadata", "managedFields"]);
     let asked = strict.then(|| body.clone());
-    let mut decoded = resource.decode(body).map_err(|why| cannot(format!("json: {why}")))?;
+    let mut decoded = resource
+        .decode(body)
+        .map_err(|why| cannot(format!("json: {why}")))?;
     if let Some(field) = asked.and_then(|asked| unknown_field(&asked, &decoded, "")) {
-        return Err(cannot(format!("strict decoding error: unknown field \"{field}\"")));
+        return Err(cannot(format!(
+            "strict decoding error: unknown field \"{field}\""
+        )));
     }
     drop_zero_values(&mut decoded);
     Ok(decoded)
@@ -72,12 +79,21 @@ pub(crate) fn create(
         let message = "resourceVersion should not be set on objects to be created";
         return Err(Failure::bad_request(message));
     }
-    for field in ["deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "generation"] {
+    for field in [
+        "deletionTimestamp",
+        "deletionGracePeriodSeconds",
+        "selfLink",
+        "generation",
+    ] {
         object::unset(&mut value, &["metadata", field]);
     }
     let uid = uuid::Uuid::new_v4().to_string();
     object::set(&mut value, &["metadata", "uid"], uid.into());
-    object::set(&mut value, &["metadata", "creationTimestamp"], object::now().into());
+    object::set(
+        &mut value,
+        &["metadata", "creationTimestamp"],
+        object::now().into(),
+    );
     if resource.status {
         object::unset(&mut value, &["status"]);
     }
@@ -102,7 +118,8 @@ pub(crate) fn update(
     let name = object::name(old);
     let (had, has) = (object::uid(old), object::uid(&new));
     if !has.is_empty() && has != had {
-        let why = format!("Precondition failed: UID in precondition: {has}, UID in object meta: {had}");
+        let why =
+            format!("Precondition failed: UID in precondition: {has}, UID in object meta: {had}");
         return Err(Failure::conflict(resource, name, &why));
     }
     let version = object::resource_version(&new);
@@ -110,11 +127,15 @@ pub(crate) fn update(
         return Err(Failure::modified(resource, name));
     }
     if version.is_empty() && resource.needs_version {
-        let field = "metadata.resourceVersion";
-        let cause = Cause::invalid(field, &0.into(), "must be specified for an update");
-        return Err(Failure::invalid(resource, name, &[cause]));
+        return Err(Failure::unversioned(resource, name));
     }
-    for field in ["uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generateName"] {
+    for field in [
+        "uid",
+        "creationTimestamp",
+        "deletionTimestamp",
+        "deletionGracePeriodSeconds",
+        "generateName",
+    ] {
         keep(old, &mut new, &["metadata", field]);
     }
     if subresource == "status" {
@@ -198,10 +219,7 @@ fn name(resource: &Resource, value: &mut Value) -> Result<(), Failure> {
     }
     let prefix = object::text(value, "/metadata/generateName");
     if prefix.is_empty() {
-        let cause = Cause::required(
-            "metadata.name",
-            "name or generateName is required",
-        );
+        let cause = Cause::required("metadata.name", "name or generateName is required");
         return Err(Failure::invalid(resource, "", &[cause]));
     }
     let name = generated_name(prefix);
@@ -258,10 +276,12 @@ fn default_class(tx: &Transaction<'_>, claim: &mut Value) {
             "storageclass.kubernetes.io/is-default-class",
             "storageclass.beta.kubernetes.io/is-default-class",
         ];
-        names.iter().any(|name| object::annotation(class, name) == Some("true"))
+        names
+            .iter()
+            .any(|name| object::annotation(class, name) == Some("true"))
     });
-    let age = |class: &Value| object::text(class, "/metadata/creationTimestamp").to_owned();
-    classes.sort_by(|a, b| age(b).cmp(&age(a)));
+    let made = |class: &Object| object::text(class, "/metadata/creationTimestamp").to_owned();
+    classes.sort_by_key(|class| Reverse(made(class)));
     if let Some(class) = classes.first() {
         let name = object::name(class).to_owned();
         object::set(claim, &["spec", "storageClassName"], name.into());
@@ -270,7 +290,10 @@ fn default_class(tx: &Transaction<'_>, claim: &mut Value) {
 
 fn mirror_data_source(claim: &mut Value) {
     let spec = &mut claim["spec"];
-    for (from, to) in [("dataSource", "dataSourceRef"), ("dataSourceRef", "dataSource")] {
+    for (from, to) in [
+        ("dataSource", "dataSourceRef"),
+        ("dataSourceRef", "dataSource"),
+    ] {
         if let (Some(source), None) = (spec.get(from).cloned(), spec.get(to))
             && source.get("namespace").is_none()
         {

@@ -91,7 +91,8 @@ impl Binder {
                 self.pending.remove(&key);
             }
         }
-        self.terminating.retain(|key| shared.store.transact(|tx| owners::empty_namespace(tx, key)));
+        self.terminating
+            .retain(|key| shared.store.transact(|tx| owners::empty_namespace(tx, key)));
     }
 
     /// Takes in what changed since the last round.
@@ -156,7 +157,10 @@ impl Binder {
         let reference = change.now["spec"].get("claimRef");
         if let Some(claim) = reference.map(claim_key) {
             if !change.deleted {
-                self.volumes_of.entry(claim.clone()).or_default().insert(key.clone());
+                self.volumes_of
+                    .entry(claim.clone())
+                    .or_default()
+                    .insert(key.clone());
                 self.claim_of.insert(key.clone(), claim.clone());
             }
             self.due.claims.insert(claim);
@@ -177,5 +181,7 @@ fn claim_key(reference: &Value) -> Key {
 fn claims_of_pod(pod: &Value) -> Vec<Key> {
     let volumes = pod["spec"]["volumes"].as_array().into_iter().flatten();
     let names = volumes.filter_map(|v| v["persistentVolumeClaim"]["claimName"].as_str());
-    names.map(|name| Key::new(object::namespace(pod), name)).collect()
+    names
+        .map(|name| Key::new(object::namespace(pod), name))
+        .collect()
 }

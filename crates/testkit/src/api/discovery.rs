@@ -8,7 +8,14 @@ use serde_json::{Value, json};
 use super::resources::{RESOURCES, Resource};
 
 const VERBS: &[&str] = &[
-    "create", "delete", "deletecollection", "get", "list", "patch", "update", "watch",
+    "create",
+    "delete",
+    "deletecollection",
+    "get",
+    "list",
+    "patch",
+    "update",
+    "watch",
 ];
 
 /// The document at a path, if there is one. `host` is the `Host` header.
@@ -41,6 +48,11 @@ pub(crate) fn document(path: &str, host: &str) -> Option<Value> {
         })),
         _ => None,
     }
+}
+
+/// Whether an API group is served.
+pub(crate) fn has_group(group: &str) -> bool {
+    group.is_empty() || groups().contains(&group)
 }
 
 fn groups() -> Vec<&'static str> {

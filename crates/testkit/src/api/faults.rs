@@ -178,7 +178,11 @@ impl Faults {
 
     /// Waits at each gate that holds this request.
     pub(crate) async fn pass_gates(&self, target: &Target) {
-        let gates = self.gates.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let gates = self
+            .gates
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
         for gate in gates.iter().filter(|gate| gate.requests.matches(target)) {
             gate.waiting.send_modify(|count| *count += 1);
             let mut open = gate.open.subscribe();

@@ -79,7 +79,11 @@ fn moment(store: &Store, query: &Query) -> Result<(Option<u64>, Option<Key>), Fa
             let message = "specifying resource version is not allowed when using continue";
             return Err(Failure::bad_request(message));
         }
-        let Continue { rv, namespace, name } = Continue::decode(token)?;
+        let Continue {
+            rv,
+            namespace,
+            name,
+        } = Continue::decode(token)?;
         return Ok((Some(rv), Some(Key { namespace, name })));
     }
     if !rule.is_empty() && asked.is_none() {
@@ -102,7 +106,11 @@ pub(crate) fn number(query: &Query, key: &str) -> Result<Option<u64>, Failure> {
     if text.is_empty() {
         return Ok(None);
     }
-    let refuse = |_| Failure::bad_request(format!("strconv.ParseInt: parsing {text:?}: invalid syntax"));
+    let refuse = |_| {
+        Failure::bad_request(format!(
+            "strconv.ParseInt: parsing {text:?}: invalid syntax"
+        ))
+    };
     text.parse().map(Some).map_err(refuse)
 }
 
@@ -124,7 +132,9 @@ impl Continue {
     fn decode(token: &str) -> Result<Self, Failure> {
         let bytes = URL_SAFE_NO_PAD.decode(token).unwrap_or_default();
         serde_json::from_slice(&bytes).map_err(|why| {
-            Failure::bad_request(format!("invalid continue token: continue key is not valid: {why}"))
+            Failure::bad_request(format!(
+                "invalid continue token: continue key is not valid: {why}"
+            ))
         })
     }
 }

@@ -52,9 +52,7 @@ pub(crate) fn strings(object: &Value, pointer: &str) -> Vec<String> {
 pub(crate) fn set(object: &mut Value, path: &[&str], value: Value) {
     let mut at = object;
     for step in path {
-        at = map(at)
-            .entry((*step).to_owned())
-            .or_insert(Value::Null);
+        at = map(at).entry((*step).to_owned()).or_insert(Value::Null);
     }
     *at = value;
 }

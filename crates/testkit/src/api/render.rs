@@ -109,7 +109,12 @@ impl Render {
             Shape::Table { include } => {
                 let version = object::resource_version(object);
                 let rows = [object].into_iter();
-                table::table(resource, rows, &json!({"resourceVersion": version}), include)
+                table::table(
+                    resource,
+                    rows,
+                    &json!({"resourceVersion": version}),
+                    include,
+                )
             }
         }
     }
@@ -140,7 +145,9 @@ impl Render {
     /// The bytes of a body.
     pub(crate) fn bytes<T: Serialize>(self, body: &T) -> Vec<u8> {
         if self.yaml {
-            return serde_yaml_ng::to_string(body).unwrap_or_default().into_bytes();
+            return serde_yaml_ng::to_string(body)
+                .unwrap_or_default()
+                .into_bytes();
         }
         serde_json::to_vec(body).unwrap_or_default()
     }
@@ -181,7 +188,10 @@ mod tests {
             ("", Some(Shape::Object)),
             ("*/*", Some(Shape::Object)),
             (table, Some(Shape::Table { include })),
-            ("application/vnd.kubernetes.protobuf,application/json", Some(Shape::Object)),
+            (
+                "application/vnd.kubernetes.protobuf,application/json",
+                Some(Shape::Object),
+            ),
             ("application/vnd.kubernetes.protobuf", None),
             (
                 "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json",

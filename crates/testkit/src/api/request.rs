@@ -52,7 +52,11 @@ impl Target {
     /// Reads method, path and query; a path outside `/api/V` and `/apis/G/V` has an empty resource.
     pub(crate) fn parse(method: &Method, path: &str, query: &Query) -> Self {
         let mut target = Self::default();
-        let parts: Vec<_> = path.split('/').filter(|p| !p.is_empty()).map(decode).collect();
+        let parts: Vec<_> = path
+            .split('/')
+            .filter(|p| !p.is_empty())
+            .map(decode)
+            .collect();
         let parts: Vec<_> = parts.iter().map(String::as_str).collect();
         let rest = match parts.as_slice() {
             ["api", version, rest @ ..] => {
@@ -158,16 +162,32 @@ mod tests {
             (Method::GET, "/api/v1/pods?watch=1", "watch pods v1  "),
             (Method::GET, "/api/v1/namespaces", "list namespaces v1  "),
             (Method::GET, "/api/v1/namespaces/a", "get namespaces v1 a a"),
-            (Method::PUT, "/api/v1/namespaces/a/status", "update namespaces/status v1 a a"),
+            (
+                Method::PUT,
+                "/api/v1/namespaces/a/status",
+                "update namespaces/status v1 a a",
+            ),
             (Method::GET, "/api/v1/namespaces/a/pods", "list pods v1 a "),
-            (Method::DELETE, "/api/v1/namespaces/a/pods", "deletecollection pods v1 a "),
-            (Method::PATCH, "/api/v1/namespaces/a/pods/b/status", "patch pods/status v1 a b"),
+            (
+                Method::DELETE,
+                "/api/v1/namespaces/a/pods",
+                "deletecollection pods v1 a ",
+            ),
+            (
+                Method::PATCH,
+                "/api/v1/namespaces/a/pods/b/status",
+                "patch pods/status v1 a b",
+            ),
             (
                 Method::POST,
                 "/apis/coordination.k8s.io/v1/namespaces/a/leases",
                 "create leases.coordination.k8s.io v1 a ",
             ),
-            (Method::DELETE, "/api/v1/persistentvolumes/p", "delete persistentvolumes v1  p"),
+            (
+                Method::DELETE,
+                "/api/v1/persistentvolumes/p",
+                "delete persistentvolumes v1  p",
+            ),
             (Method::GET, "/version", "get    "),
         ] {
             assert_eq!(words(&method, uri), expected, "{method} {uri}");

@@ -13,6 +13,10 @@ use serde_json::Value;
 
 /// One kind that is stored.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent columns of a table of kinds"
+)]
 pub(crate) struct Resource {
     pub(crate) group: &'static str,
     pub(crate) version: &'static str,
@@ -53,27 +57,54 @@ const POD_FIELDS: &[&str] = &["spec.nodeName", "status.phase", "spec.serviceAcco
 /// Every kind, in the order in which discovery lists them.
 pub(crate) static RESOURCES: &[Resource] = &[
     of::<core::ConfigMap>("configmap", &["cm"]).namespaced(),
-    of::<core::Endpoints>("endpoints", &["ep"]).namespaced().upsert(),
-    of::<core::Event>("event", &["ev"]).namespaced().upsert().fields(EVENT_FIELDS),
-    of::<core::Namespace>("namespace", &["ns"]).status().fields(&["status.phase"]),
-    of::<core::Node>("node", &["no"]).status().fields(&["spec.unschedulable"]),
+    of::<core::Endpoints>("endpoints", &["ep"])
+        .namespaced()
+        .upsert(),
+    of::<core::Event>("event", &["ev"])
+        .namespaced()
+        .upsert()
+        .fields(EVENT_FIELDS),
+    of::<core::Namespace>("namespace", &["ns"])
+        .status()
+        .fields(&["status.phase"]),
+    of::<core::Node>("node", &["no"])
+        .status()
+        .fields(&["spec.unschedulable"]),
     of::<core::PersistentVolumeClaim>("persistentvolumeclaim", &["pvc"])
         .namespaced()
         .status()
         .returns_deleted(),
-    of::<core::PersistentVolume>("persistentvolume", &["pv"]).status().returns_deleted(),
+    of::<core::PersistentVolume>("persistentvolume", &["pv"])
+        .status()
+        .returns_deleted(),
     of::<core::Pod>("pod", &["po"])
         .namespaced()
         .status()
         .returns_deleted()
         .fields(POD_FIELDS),
-    of::<core::Secret>("secret", &[]).namespaced().fields(&["type"]),
-    of::<core::ServiceAccount>("serviceaccount", &["sa"]).namespaced().returns_deleted(),
-    of::<core::Service>("service", &["svc"]).namespaced().status().returns_deleted(),
-    of::<apps::Deployment>("deployment", &["deploy"]).namespaced().status(),
-    of::<apps::StatefulSet>("statefulset", &["sts"]).namespaced().status(),
-    of::<coordination::Lease>("lease", &[]).namespaced().upsert().needs_version(),
-    of::<policy::PodDisruptionBudget>("poddisruptionbudget", &["pdb"]).namespaced().status(),
+    of::<core::Secret>("secret", &[])
+        .namespaced()
+        .fields(&["type"]),
+    of::<core::ServiceAccount>("serviceaccount", &["sa"])
+        .namespaced()
+        .returns_deleted(),
+    of::<core::Service>("service", &["svc"])
+        .namespaced()
+        .status()
+        .returns_deleted(),
+    of::<apps::Deployment>("deployment", &["deploy"])
+        .namespaced()
+        .status(),
+    of::<apps::StatefulSet>("statefulset", &["sts"])
+        .namespaced()
+        .status(),
+    of::<coordination::Lease>("lease", &[])
+        .namespaced()
+        .upsert()
+        .needs_version(),
+    of::<policy::PodDisruptionBudget>("poddisruptionbudget", &["pdb"])
+        .namespaced()
+        .status(),
     of::<rbac::ClusterRoleBinding>("clusterrolebinding", &[]),
     of::<rbac::ClusterRole>("clusterrole", &[]),
     of::<rbac::RoleBinding>("rolebinding", &[]).namespaced(),

@@ -3,12 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{
-    Shared,
-    auth::User,
-    object, rbac,
-    request::Target,
-    resources::known,
-    status::Failure,
+    Shared, auth::User, object, rbac, request::Target, resources::known, status::Failure,
     store::Key,
 };
 
@@ -52,13 +47,21 @@ fn parse(body: &[u8]) -> Result<Value, Failure> {
 fn review(shared: &Shared, user: &User, mut body: Value) -> Result<Value, Failure> {
     let asked = &body["spec"]["resourceAttributes"];
     if !asked.is_object() {
-        let message = "exactly one of nonResourceAttributes or resourceAttributes must be specified";
+        let message =
+            "exactly one of nonResourceAttributes or resourceAttributes must be specified";
         return Err(Failure::bad_request(message));
     }
     let word = |field: &str| object::text(asked, &format!("/{field}")).to_owned();
     let verb = word("verb");
     let verbs = [
-        "get", "list", "watch", "create", "update", "patch", "delete", "deletecollection",
+        "get",
+        "list",
+        "watch",
+        "create",
+        "update",
+        "patch",
+        "delete",
+        "deletecollection",
     ];
     let verb = verbs.into_iter().find(|known| *known == verb).unwrap_or("");
     let target = Target {

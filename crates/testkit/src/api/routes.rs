@@ -41,7 +41,10 @@ struct Asked {
 /// Answers a request.
 ///
 /// The work runs in its own task: a client that gives up does not undo what it asked for, as on a real server.
-pub(crate) async fn handle(shared: Arc<Shared>, request: Request<Body>) -> Result<Response<Body>, Cut> {
+pub(crate) async fn handle(
+    shared: Arc<Shared>,
+    request: Request<Body>,
+) -> Result<Response<Body>, Cut> {
     let (mut parts, body) = request.into_parts();
     let path = take_user(&mut parts);
     let query = Query::parse(parts.uri.query().unwrap_or(""));
@@ -71,7 +74,9 @@ impl Asked {
     async fn answer(&self, shared: &Arc<Shared>) -> Result<Response<Body>, Cut> {
         let user = shared.tokens.user(bearer(&self.parts.headers));
         let agent = text(&self.parts.headers, header::USER_AGENT);
-        let name = user.as_ref().map_or(String::new(), |user| user.name.clone());
+        let name = user
+            .as_ref()
+            .map_or(String::new(), |user| user.name.clone());
         let record = |code| shared.audit.record(&name, &self.target, agent, code);
         shared.faults.pass_gates(&self.target).await;
         let fault = shared.faults.take(&self.target);
@@ -95,11 +100,16 @@ impl Asked {
 
     fn authorized(&self, shared: &Arc<Shared>, user: &User) -> Result<Response<Body>, Failure> {
         rbac::authorize(&shared.store, user, &self.target, &self.path)?;
-        if let Some(document) = discovery::document(&self.path, text(&self.parts.headers, header::HOST)) {
+        if let Some(document) =
+            discovery::document(&self.path, text(&self.parts.headers, header::HOST))
+        {
             return Ok(json_response(200, &document));
         }
         if self.target.resource.is_empty() {
             return other_path(&self.path);
+        }
+        if !discovery::has_group(&self.target.group) {
+            return Ok(no_such_path());
         }
         if let Some(answer) = review::answer(shared, user, &self.target, &self.body) {
             return answer.map(|review| json_response(201, &review));
@@ -111,14 +121,19 @@ impl Asked {
         let resource = resources::find(&self.target.group, &self.target.resource)
             .filter(|resource| resource.version == self.target.version)
             .ok_or_else(Failure::no_such_resource)?;
-        if !resource.namespaced && !self.target.namespace.is_empty() && resource.kind != "Namespace" {
+        if !resource.namespaced && !self.target.namespace.is_empty() && resource.kind != "Namespace"
+        {
             return Err(Failure::no_such_resource());
         }
         let accept = text(&self.parts.headers, header::ACCEPT);
         let render = Render::negotiate(accept, self.query.get("includeObject"))?;
         if self.target.verb == "watch" {
             let watch = Watch::open(shared, resource, &self.target, &self.query, render)?;
-            return Ok(response(200, "application/json", Body::from_stream(watch.into_stream())));
+            return Ok(response(
+                200,
+                "application/json",
+                Body::from_stream(watch.into_stream()),
+            ));
         }
         let content_type = text(&self.parts.headers, header::CONTENT_TYPE);
         let call = Call {
@@ -163,18 +178,26 @@ fn take_user(parts: &mut Parts) -> String {
 fn other_path(path: &str) -> Result<Response<Body>, Failure> {
     match path {
         "/healthz" | "/livez" | "/readyz" => Ok(response(200, "text/plain", "ok".into())),
-        _ if path.starts_with("/apis/") || path == "/" => {
-            let body = "404 page not found\n";
-            Ok(response(404, "text/plain; charset=utf-8", body.into()))
-        }
+        _ if path.starts_with("/apis/") || path == "/" => Ok(no_such_path()),
         _ => Err(Failure::no_such_resource()),
     }
+}
+
+/// What Go's own multiplexer says, for groups that there are not.
+fn no_such_path() -> Response<Body> {
+    response(
+        404,
+        "text/plain; charset=utf-8",
+        "404 page not found\n".into(),
+    )
 }
 
 fn refusal(failure: &Failure) -> Response<Body> {
     let mut response = json_response(failure.code, &failure.body());
     if let Some(seconds) = failure.retry_after {
-        response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        response
+            .headers_mut()
+            .insert(header::RETRY_AFTER, seconds.into());
     }
     response
 }
@@ -187,15 +210,26 @@ fn response(code: u16, content_type: &'static str, body: Body) -> Response<Body>
     let mut response = Response::new(body);
     *response.status_mut() = http::StatusCode::from_u16(code).unwrap_or_default();
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, http::HeaderValue::from_static(content_type));
-    headers.insert(header::CACHE_CONTROL, http::HeaderValue::from_static("no-cache, private"));
+    headers.insert(
+        header::CONTENT_TYPE,
+        http::HeaderValue::from_static(content_type),
+    );
+    headers.insert(
+        header::CACHE_CONTROL,
+        http::HeaderValue::from_static("no-cache, private"),
+    );
     response
 }
 
 fn bearer(headers: &HeaderMap) -> &str {
-    text(headers, header::AUTHORIZATION).strip_prefix("Bearer ").unwrap_or("")
+    text(headers, header::AUTHORIZATION)
+        .strip_prefix("Bearer ")
+        .unwrap_or("")
 }
 
 fn text(headers: &HeaderMap, name: header::HeaderName) -> &str {
-    headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("")
+    headers
+        .get(name)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or("")
 }

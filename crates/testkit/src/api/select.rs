@@ -85,7 +85,8 @@ impl LabelRule {
         let key = parsed.key();
         let fits = |c: char| c.is_ascii_alphanumeric() || "-_./".contains(c);
         if key.is_empty() || !key.chars().all(fits) {
-            let message = format!("unable to parse requirement: found '{rule}', expected: identifier");
+            let message =
+                format!("unable to parse requirement: found '{rule}', expected: identifier");
             return Err(Failure::bad_request(message));
         }
         Ok(parsed)
@@ -120,8 +121,7 @@ impl FieldRule {
             .or_else(|| rule.split_once("==").map(|(f, v)| (f, v, true)))
             .or_else(|| rule.split_once('=').map(|(f, v)| (f, v, true)));
         let Some((field, value, equal)) = parts else {
-            let message =
-                format!("invalid selector: '{rule}'; can't understand '{rule}'");
+            let message = format!("invalid selector: '{rule}'; can't understand '{rule}'");
             return Err(Failure::bad_request(message));
         };
         let common = ["metadata.name", "metadata.namespace"];

@@ -45,4 +45,3 @@ async fn connection(stream: TcpStream, shared: Arc<Shared>) {
         tracing::debug!(error = &why as &dyn std::error::Error, "connection ended");
     }
 }
-

@@ -117,6 +117,26 @@ impl Failure {
             .because(causes)
     }
 
+    /// The one refusal of validation that names the resource where the others name the kind.
+    pub(crate) fn unversioned(resource: &Resource, name: &str) -> Self {
+        let field = "metadata.resourceVersion";
+        let cause = Cause::invalid(field, &0.into(), "must be specified for an update");
+        let subject = resource.qualified();
+        let message = format!(
+            "{subject} \"{name}\" is invalid: {}",
+            join(std::slice::from_ref(&cause))
+        );
+        Self::of(422, "Invalid", message)
+            .about(resource, resource.plural, name)
+            .because(&[cause])
+    }
+
+    /// A patch whose result is no object of its kind.
+    pub(crate) fn unfit_patch(why: &str) -> Self {
+        let message = format!(" \"\" is invalid: patch: Invalid value: {why}");
+        Self::of(422, "Invalid", message).with_empty_details()
+    }
+
     /// Options of the request itself (`ListOptions`, `PatchOptions`) that do not go together.
     pub(crate) fn invalid_options(kind: &str, causes: &[Cause]) -> Self {
         let message = format!("{kind}.meta.k8s.io \"\" is invalid: {}", join(causes));

@@ -70,7 +70,9 @@ const fn wide(name: &'static str, cell: fn(&Value) -> Value) -> Column {
 
 fn columns(kind: &str) -> Vec<Column> {
     let name = column("Name", |o| object::name(o).into());
-    let age = column("Age", |o| age(object::text(o, "/metadata/creationTimestamp")));
+    let age = column("Age", |o| {
+        age(object::text(o, "/metadata/creationTimestamp"))
+    });
     let between = |middle: Vec<Column>| {
         let mut all = vec![name];
         all.extend(middle);
@@ -135,7 +137,9 @@ fn volume_columns() -> Vec<Column> {
     vec![
         column("Capacity", |o| at(o, "/spec/capacity/storage")),
         column("Access Modes", |o| modes(o, "/spec/accessModes")),
-        column("Reclaim Policy", |o| at(o, "/spec/persistentVolumeReclaimPolicy")),
+        column("Reclaim Policy", |o| {
+            at(o, "/spec/persistentVolumeReclaimPolicy")
+        }),
         column("Status", |o| {
             if object::deleting(o) {
                 "Terminating".into()
@@ -145,7 +149,10 @@ fn volume_columns() -> Vec<Column> {
         }),
         column("Claim", |o| match o["spec"].get("claimRef") {
             Some(claim) => {
-                let (space, name) = (object::text(claim, "/namespace"), object::text(claim, "/name"));
+                let (space, name) = (
+                    object::text(claim, "/namespace"),
+                    object::text(claim, "/name"),
+                );
                 format!("{space}/{name}").into()
             }
             None => "".into(),
@@ -226,7 +233,9 @@ fn modes(object: &Value, pointer: &str) -> Value {
 fn endpoints(object: &Value) -> String {
     let subsets = object["subsets"].as_array().into_iter().flatten();
     let addresses = subsets.flat_map(|subset| subset["addresses"].as_array().into_iter().flatten());
-    let ips: Vec<_> = addresses.map(|address| object::text(address, "/ip")).collect();
+    let ips: Vec<_> = addresses
+        .map(|address| object::text(address, "/ip"))
+        .collect();
     ips.join(",")
 }
 

@@ -49,7 +49,12 @@ pub(crate) fn updated(resource: &Resource, old: &Value, new: &Value) -> Result<(
         "PersistentVolumeClaim" => check_claim_update(old, new, &mut causes),
         "PersistentVolume" => check_volume_update(old, new, &mut causes),
         "StorageClass" => {
-            for field in ["parameters", "provisioner", "reclaimPolicy", "volumeBindingMode"] {
+            for field in [
+                "parameters",
+                "provisioner",
+                "reclaimPolicy",
+                "volumeBindingMode",
+            ] {
                 if old[field] != new[field] {
                     let detail = format!("updates to {field} are forbidden.");
                     causes.push(Cause::forbidden(field, &detail));
@@ -65,8 +70,11 @@ pub(crate) fn updated(resource: &Resource, old: &Value, new: &Value) -> Result<(
 pub(crate) fn is_micro_time(text: &str) -> bool {
     let fraction = text.get(19..26);
     text.parse::<jiff::Timestamp>().is_ok()
-        && fraction.is_some_and(|f| f.starts_with('.') && f[1..].bytes().all(|b| b.is_ascii_digit()))
-        && text.get(26..).is_some_and(|zone| !zone.starts_with(|c: char| c.is_ascii_digit()))
+        && fraction
+            .is_some_and(|f| f.starts_with('.') && f[1..].bytes().all(|b| b.is_ascii_digit()))
+        && text
+            .get(26..)
+            .is_some_and(|zone| !zone.starts_with(|c: char| c.is_ascii_digit()))
 }
 
 fn refuse(resource: &Resource, object: &Value, causes: &[Cause]) -> Result<(), Failure> {
@@ -91,10 +99,17 @@ fn check_name(resource: &Resource, object: &Value, causes: &mut Vec<Cause>) {
     let (fits, rule) = if label_only {
         (is_label(name) && name.len() <= 63, LABEL)
     } else {
-        (name.split('.').all(is_label) && name.len() <= 253, SUBDOMAIN)
+        (
+            name.split('.').all(is_label) && name.len() <= 253,
+            SUBDOMAIN,
+        )
     };
     if !fits {
-        causes.push(Cause::invalid("metadata.name", &object["metadata"]["name"], rule));
+        causes.push(Cause::invalid(
+            "metadata.name",
+            &object["metadata"]["name"],
+            rule,
+        ));
     }
 }
 
@@ -167,7 +182,11 @@ fn check_event(event: &Value, causes: &mut Vec<Cause>) {
     // Events about kinds of the cluster live in the namespace "default".
     if about != place && !(about.is_empty() && place == "default") {
         let detail = "does not match event.namespace";
-        causes.push(Cause::invalid("involvedObject.namespace", &about.into(), detail));
+        causes.push(Cause::invalid(
+            "involvedObject.namespace",
+            &about.into(),
+            detail,
+        ));
     }
 }
 
@@ -216,7 +235,11 @@ fn check_volume_update(old: &Value, new: &Value, causes: &mut Vec<Cause>) {
     }
     if old["spec"]["volumeMode"] != new["spec"]["volumeMode"] {
         let value = &new["spec"]["volumeMode"];
-        causes.push(Cause::invalid("spec.volumeMode", value, "field is immutable"));
+        causes.push(Cause::invalid(
+            "spec.volumeMode",
+            value,
+            "field is immutable",
+        ));
     }
 }
 

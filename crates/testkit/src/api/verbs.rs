@@ -55,7 +55,12 @@ impl Call<'_> {
         }
         match self.target.verb {
             "get" => self.get(),
-            "list" => list::run(self.store, self.resource, &self.target.namespace, self.query),
+            "list" => list::run(
+                self.store,
+                self.resource,
+                &self.target.namespace,
+                self.query,
+            ),
             "create" if sub.is_empty() && self.target.name.is_empty() => self.create(),
             "update" if !self.target.name.is_empty() => self.update(),
             "patch" if !self.target.name.is_empty() => self.patch(),
@@ -75,12 +80,18 @@ impl Call<'_> {
         if self.resource.namespaced && self.target.namespace.is_empty() {
             return Err(Failure::method_not_allowed());
         }
-        let body = admission::decode(self.resource, self.body.parse(self.resource)?, self.strict())?;
+        let body = admission::decode(
+            self.resource,
+            self.body.parse(self.resource)?,
+            self.strict(),
+        )?;
         self.transact(|tx| self.insert(tx, body))
     }
 
     fn insert(&self, tx: &mut Transaction<'_>, body: Value) -> Result<Outcome, Failure> {
-        let intake = Intake { protect: self.protect };
+        let intake = Intake {
+            protect: self.protect,
+        };
         let namespace = &self.target.namespace;
         let value = admission::create(tx, self.resource, namespace, body, intake)?;
         if let Some(held) = tx.get(self.resource, &Key::of(&value)) {
@@ -93,7 +104,11 @@ impl Call<'_> {
     }
 
     fn update(&self) -> Result<Outcome, Failure> {
-        let body = admission::decode(self.resource, self.body.parse(self.resource)?, self.strict())?;
+        let body = admission::decode(
+            self.resource,
+            self.body.parse(self.resource)?,
+            self.strict(),
+        )?;
         self.check_name(&body)?;
         self.transact(|tx| match tx.get(self.resource, &self.key()) {
             Some(old) => self.replace(tx, &old, body),
@@ -114,7 +129,8 @@ impl Call<'_> {
             };
             let mut value = (*old).clone();
             patch.apply(&mut value)?;
-            let value = admission::decode(self.resource, value, self.strict())?;
+            let value = admission::decode(self.resource, value, self.strict())
+                .map_err(|why| Failure::unfit_patch(&why.message))?;
             self.check_name(&value)?;
             self.replace(tx, &old, value)
         })
@@ -140,7 +156,9 @@ impl Call<'_> {
     fn delete(&self) -> Result<Outcome, Failure> {
         let options = self.body.parse_options()?;
         self.transact(|tx| {
-            let held = tx.get(self.resource, &self.key()).ok_or_else(|| self.not_found())?;
+            let held = tx
+                .get(self.resource, &self.key())
+                .ok_or_else(|| self.not_found())?;
             check_preconditions(self.resource, &held, &options["preconditions"])?;
             check_namespace_may_go(self.resource, &self.target.name)?;
             let (last, gone) = remove(tx, self.resource, &held);
@@ -192,14 +210,14 @@ impl Call<'_> {
     fn check_name(&self, body: &Value) -> Result<(), Failure> {
         let (said, asked) = (object::name(body), &self.target.name);
         if said != asked {
-            let message =
-                format!("the name of the object ({said}) does not match the name on the URL ({asked})");
+            let message = format!(
+                "the name of the object ({said}) does not match the name on the URL ({asked})"
+            );
             return Err(Failure::bad_request(message));
         }
         let (said, asked) = (object::namespace(body), &self.target.namespace);
         if self.resource.namespaced && !said.is_empty() && said != asked {
-            let message =
-                "the namespace of the provided object does not match the namespace sent on the request";
+            let message = "the namespace of the provided object does not match the namespace sent on the request";
             return Err(Failure::bad_request(message));
         }
         Ok(())
@@ -237,11 +255,7 @@ impl Body<'_> {
 }
 
 /// Stores an object, or takes it out if it was only waiting for its last finalizer.
-pub(crate) fn store_or_finish(
-    tx: &mut Transaction<'_>,
-    resource: &Resource,
-    new: Value,
-) -> Object {
+pub(crate) fn store_or_finish(tx: &mut Transaction<'_>, resource: &Resource, new: Value) -> Object {
     let waiting = object::strings(&new, "/metadata/finalizers");
     if object::deleting(&new) && waiting.is_empty() && !held_as_namespace(resource, &new) {
         tx.remove(resource, new)
@@ -280,7 +294,8 @@ fn held_as_namespace(resource: &Resource, object: &Value) -> bool {
 fn check_namespace_may_go(resource: &Resource, name: &str) -> Result<(), Failure> {
     let kept = ["default", "kube-system", "kube-public"];
     if resource.kind == "Namespace" && kept.contains(&name) {
-        let message = format!("namespaces \"{name}\" is forbidden: this namespace may not be deleted");
+        let message =
+            format!("namespaces \"{name}\" is forbidden: this namespace may not be deleted");
         return Err(Failure::forbidden(message).about(resource, resource.plural, name));
     }
     Ok(())
@@ -295,7 +310,10 @@ fn check_preconditions(resource: &Resource, held: &Value, want: &Value) -> Resul
         );
         return Err(Failure::precondition(resource, name, &why));
     }
-    let (asked, is) = (object::text(want, "/resourceVersion"), object::resource_version(held));
+    let (asked, is) = (
+        object::text(want, "/resourceVersion"),
+        object::resource_version(held),
+    );
     if !asked.is_empty() && asked != is {
         let why = format!(
             "the ResourceVersion in the precondition ({asked}) does not match the ResourceVersion in record ({is}). The object might have been modified"

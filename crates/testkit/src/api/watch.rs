@@ -77,7 +77,11 @@ impl Watch {
         let (cursor, initial) = if with_state && query.get("sendInitialEvents") != "false" {
             shared.store.list(resource, None, None)?
         } else {
-            (from.filter(|from| *from > 0).unwrap_or(shared.store.version()), Vec::new())
+            (
+                from.filter(|from| *from > 0)
+                    .unwrap_or(shared.store.version()),
+                Vec::new(),
+            )
         };
         let timeout = list::number(query, "timeoutSeconds")?.filter(|seconds| *seconds > 0);
         let now = Instant::now();
@@ -125,7 +129,9 @@ impl Watch {
             if !lines.is_empty() {
                 return Ok(Some(lines));
             }
-            let bookmark = self.bookmarks.unwrap_or(self.ends + Duration::from_secs(3600));
+            let bookmark = self
+                .bookmarks
+                .unwrap_or(self.ends + Duration::from_hours(1));
             tokio::select! {
                 // A closed channel means the server is gone; its connections are cut anyway.
                 woken = self.wakes.changed() => if woken.is_err() { return Err(WatchCut) },

@@ -93,9 +93,15 @@ fn sync_chosen(tx: &mut Transaction<'_>, claim: &Value, chosen: &str) -> bool {
         }
         other if was_bound => {
             let (reason, message) = if other.is_some() {
-                ("ClaimMisbound", "Two claims are bound to the same volume, this one is bound incorrectly")
+                (
+                    "ClaimMisbound",
+                    "Two claims are bound to the same volume, this one is bound incorrectly",
+                )
             } else {
-                ("ClaimLost", "Bound claim has lost its PersistentVolume. Data on the claim is lost!")
+                (
+                    "ClaimLost",
+                    "Bound claim has lost its PersistentVolume. Data on the claim is lost!",
+                )
             };
             lose(tx, claim, reason, message);
             false

@@ -50,10 +50,18 @@ pub(super) fn bind(tx: &mut Transaction<'_>, volume: &Value, claim: &Value) {
     let mut bound = claim.clone();
     if object::text(&bound, "/spec/volumeName").is_empty() {
         bound["spec"]["volumeName"] = object::name(&volume).into();
-        object::set(&mut bound, &["metadata", "annotations", BOUND_BY], "yes".into());
+        object::set(
+            &mut bound,
+            &["metadata", "annotations", BOUND_BY],
+            "yes".into(),
+        );
     }
     let completed = "pv.kubernetes.io/bind-completed";
-    object::set(&mut bound, &["metadata", "annotations", completed], "yes".into());
+    object::set(
+        &mut bound,
+        &["metadata", "annotations", completed],
+        "yes".into(),
+    );
     let mut bound = (*tx.put(claims, bound)).clone();
     bound["status"] = json!({
         "phase": "Bound",
@@ -64,15 +72,15 @@ pub(super) fn bind(tx: &mut Transaction<'_>, volume: &Value, claim: &Value) {
 }
 
 /// Completes the volume's claimRef.
-fn point_at(
-    tx: &mut Transaction<'_>,
-    volume: &Value,
-    claim: &Value,
-) -> std::sync::Arc<Value> {
+fn point_at(tx: &mut Transaction<'_>, volume: &Value, claim: &Value) -> std::sync::Arc<Value> {
     let mut pointed = volume.clone();
     if object::text(volume, "/spec/claimRef/uid").is_empty() {
         if volume["spec"].get("claimRef").is_none() {
-            object::set(&mut pointed, &["metadata", "annotations", BOUND_BY], "yes".into());
+            object::set(
+                &mut pointed,
+                &["metadata", "annotations", BOUND_BY],
+                "yes".into(),
+            );
         }
         pointed["spec"]["claimRef"] = json!({
             "apiVersion": "v1", "kind": "PersistentVolumeClaim",
@@ -85,14 +93,19 @@ fn point_at(
 
 /// The claim is gone: the data may go, and somebody else does that.
 fn reclaim(tx: &mut Transaction<'_>, volume: &Value) {
-    if ["Released", "Failed"].iter().any(|phase| volume["status"]["phase"] == *phase) {
+    if ["Released", "Failed"]
+        .iter()
+        .any(|phase| volume["status"]["phase"] == *phase)
+    {
         return;
     }
     let released = set_phase(tx, volume, "Released");
     let deletes = volume["spec"]["persistentVolumeReclaimPolicy"] == "Delete";
     if deletes && object::annotation(volume, PROVISIONED_BY).is_none() {
         let name = object::name(volume);
-        let message = format!("error getting deleter volume plugin for volume \"{name}\": no volume plugin matched");
+        let message = format!(
+            "error getting deleter volume plugin for volume \"{name}\": no volume plugin matched"
+        );
         set_phase(tx, &released, "Failed");
         events::emit(tx, volume, "Warning", "VolumeFailedDelete", &message);
     }

@@ -63,9 +63,10 @@ fn merge_field(target: &mut Map<String, Value>, field: &str, value: &Value) {
 }
 
 fn merge_list(held: &mut Value, field: &str, items: &[Value]) {
-    let replaced = items
-        .iter()
-        .any(|item| item.as_object().is_some_and(|map| directive(map) == "replace"));
+    let replaced = items.iter().any(|item| {
+        item.as_object()
+            .is_some_and(|map| directive(map) == "replace")
+    });
     let Value::Array(held) = held else {
         *held = items.to_vec().into();
         return;
@@ -92,7 +93,9 @@ fn merge_list(held: &mut Value, field: &str, items: &[Value]) {
 
 fn merge_keyed(held: &mut Vec<Value>, key: &str, item: &Value) {
     let same = held.iter().position(|other| other[key] == item[key]);
-    let removed = item.as_object().is_some_and(|map| directive(map) == "delete");
+    let removed = item
+        .as_object()
+        .is_some_and(|map| directive(map) == "delete");
     match same {
         Some(at) if removed => {
             held.remove(at);
