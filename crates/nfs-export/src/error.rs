@@ -1,9 +1,162 @@
 //! What went wrong, where, and what to do now.
+//!
+//! [`Error`] says which operation failed on which path; its [`Cause`] says why and is its `source()`. What follows from a cause is one
+//! total match in [`recovery`], shown as a table in the crate's documentation.
 
-/// A verb that failed.
+mod advice;
+mod recovery;
+
+use std::{fmt, io, net::IpAddr, net::SocketAddr, sync::Arc, time::Duration};
+
+use nfs3_types::{
+    mount::mountstat3,
+    nfs3::{fattr3, nfsstat3},
+};
+
+use crate::rpc::{Broken, CallError, Malformed, Refusal};
+
+/// A verb that failed: which, on what, and why.
+///
+/// `Display` says the first two; the cause is in `source()`. [`Error::to_line`] joins all of it.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("x")]
-pub struct Error {}
+#[error("could not {operation} {path:?}")]
+pub struct Error {
+    operation: Operation,
+    path: Box<str>,
+    // Boxed, so that a `Result` of a verb stays small.
+    #[source]
+    cause: Box<Cause>,
+}
+
+/// What was being done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Operation {
+    /// Resolving, connecting and mounting; the path is `server:/export`.
+    Reach,
+    /// [`probe`](crate::Export::probe).
+    Probe,
+    /// [`create_dir_all`](crate::Export::create_dir_all).
+    Create,
+    /// [`rename`](crate::Export::rename).
+    Rename,
+    /// [`remove_dir_all`](crate::Export::remove_dir_all) and [`remove_empty_dir`](crate::Export::remove_empty_dir).
+    Remove,
+    /// [`stat`](crate::Export::stat).
+    Stat,
+    /// [`list`](crate::Export::list).
+    List,
+    /// [`fsstat`](crate::Export::fsstat).
+    FsStat,
+}
+
+/// Why it failed.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum Cause {
+    /// The share is down: nothing was sent. The source is what the last attempt to reach it met.
+    #[error("the share is out of reach")]
+    Unreachable(#[source] Arc<Error>),
+    /// The server's name has no address.
+    #[error("cannot resolve {host:?}")]
+    Resolve {
+        /// The name.
+        host: Box<str>,
+        /// What the resolver said.
+        source: Arc<io::Error>,
+    },
+    /// No connection.
+    #[error("cannot connect to {address}")]
+    Connect {
+        /// Where to.
+        address: SocketAddr,
+        /// Why not.
+        source: Arc<io::Error>,
+    },
+    /// The portmapper does not know a program.
+    #[error("the portmapper of {server} has no {program} over TCP")]
+    NotRegistered {
+        /// `NFS version 3` or `MOUNT version 3`.
+        program: &'static str,
+        /// The server.
+        server: IpAddr,
+    },
+    /// MOUNT refused.
+    #[error("{0}")]
+    Mount(Arc<MountRefusal>),
+    /// The export takes no AUTH_SYS.
+    #[error("the export does not take AUTH_SYS credentials; its flavors are {0:?}")]
+    Flavors(Vec<u32>),
+    /// NFS answered with an error status.
+    #[error("{}", describe(*.0))]
+    Nfs(nfsstat3),
+    /// The server refused the call itself.
+    #[error(transparent)]
+    Refused(Refusal),
+    /// A reply that cannot be decoded.
+    #[error("the server's reply cannot be decoded")]
+    Malformed(#[source] Malformed),
+    /// The connection broke, and was not to be had again at once.
+    #[error("the connection broke")]
+    Lost(#[source] Arc<Broken>),
+    /// No answer in time.
+    #[error("no answer within {0:?}")]
+    TimedOut(Duration),
+    /// Something that is no directory bears a name on the way.
+    #[error("{0:?} is there and is not a directory")]
+    NotADirectory(Box<str>),
+    /// A directory inside a tree is the root of another file system.
+    #[error(
+        "{0:?} is on another file system; what is mounted inside a volume is not removed with it"
+    )]
+    OtherFileSystem(Box<str>),
+    /// A removal that had to leave something behind.
+    #[error("{0}")]
+    Leftovers(Arc<Leftovers>),
+}
+
+/// MOUNT said no (RFC 1813 section 5.2.1).
+#[derive(Debug, Clone)]
+pub struct MountRefusal {
+    /// Its status.
+    pub status: mountstat3,
+    /// What was asked for.
+    pub path: Box<str>,
+    /// What the server exports, where it said so.
+    pub exports: Option<Vec<String>>,
+    /// Whether the call came from a reserved port.
+    pub reserved_port: bool,
+}
+
+/// What a removal could not remove; the rest is gone.
+#[derive(Debug, Clone)]
+pub struct Leftovers {
+    /// How many entries in all.
+    pub count: u64,
+    /// The first of them.
+    pub first: Vec<Leftover>,
+}
+
+/// One entry that a removal could not remove.
+#[derive(Debug, Clone)]
+pub struct Leftover {
+    /// Its path in the share; bytes that are not UTF-8 are replaced.
+    pub path: Box<str>,
+    /// Its owner and permission bits, where known.
+    pub owner: Option<Owner>,
+    /// Why.
+    pub cause: Cause,
+}
+
+/// To whom an entry belongs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Owner {
+    /// User.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// Permission bits (07777).
+    pub mode: u32,
+}
 
 /// What a caller does about an [`Error`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,17 +173,233 @@ pub enum Recovery {
     TellUser,
 }
 
+// === impl Error ===
+
 impl Error {
-    /// What to do now.
-    pub fn recovery(&self) -> Recovery {
-        Recovery::BackOff
+    pub(crate) fn new(operation: Operation, path: &str, cause: Cause) -> Self {
+        Self {
+            operation,
+            path: path.into(),
+            cause: Box::new(cause),
+        }
     }
+
+    /// What was being done.
+    pub fn operation(&self) -> Operation {
+        self.operation
+    }
+
+    /// What it was done to: a path in the share, or `server:/export`.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Why it failed.
+    pub fn cause(&self) -> &Cause {
+        &self.cause
+    }
+
+    /// What to do now: the table in the [crate's documentation](crate#errors-and-what-to-do-about-them).
+    pub fn recovery(&self) -> Recovery {
+        self.cause.recovery()
+    }
+
     /// What an administrator can change so that it works, where that is known.
     pub fn advice(&self) -> Option<String> {
-        None
+        advice::advice(&self.cause)
     }
+
     /// Whether the whole share is out of reach, and not only this path.
     pub fn is_share_down(&self) -> bool {
-        false
+        self.cause.is_share_down()
+    }
+
+    /// The error, its causes and its advice in one line, for an event or a log without structure.
+    pub fn to_line(&self) -> String {
+        let mut line = self.to_string();
+        let mut source = std::error::Error::source(self);
+        while let Some(cause) = source {
+            line.push_str(": ");
+            line.push_str(&cause.to_string());
+            source = cause.source();
+        }
+        if let Some(advice) = self.advice() {
+            line.push_str("; ");
+            line.push_str(&advice);
+        }
+        line
+    }
+}
+
+// === impl Operation ===
+
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Reach => "reach",
+            Self::Probe => "probe",
+            Self::Create => "create directory",
+            Self::Rename => "rename",
+            Self::Remove => "remove",
+            Self::Stat => "look up",
+            Self::List => "list",
+            Self::FsStat => "ask for the free space of",
+        })
+    }
+}
+
+// === impl Cause ===
+
+impl From<CallError> for Cause {
+    fn from(error: CallError) -> Self {
+        match error {
+            CallError::Lost { why, .. } => Self::Lost(why),
+            CallError::TimedOut(after) => Self::TimedOut(after),
+            CallError::Malformed(why) => Self::Malformed(why),
+            CallError::Refused(why) => Self::Refused(why),
+        }
+    }
+}
+
+// === impl Owner ===
+
+impl From<&fattr3> for Owner {
+    fn from(attributes: &fattr3) -> Self {
+        Self {
+            uid: attributes.uid,
+            gid: attributes.gid,
+            mode: attributes.mode & 0o7777,
+        }
+    }
+}
+
+// === impl MountRefusal ===
+
+impl fmt::Display for MountRefusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "the server refused to mount {} ({})",
+            self.path, self.status
+        )?;
+        match &self.exports {
+            None => Ok(()),
+            Some(exports) if exports.is_empty() => f.write_str("; it exports nothing"),
+            Some(exports) if exports.contains(&self.path.to_string()) => Ok(()),
+            Some(exports) => write!(f, "; it exports {}; not {}", exports.join(", "), self.path),
+        }
+    }
+}
+
+// === impl Leftovers ===
+
+impl fmt::Display for Leftovers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let entries = if self.count == 1 { "entry" } else { "entries" };
+        write!(
+            f,
+            "{} {entries} could not be removed, the rest is gone",
+            self.count
+        )?;
+        for (at, left) in self.first.iter().take(3).enumerate() {
+            let separator = if at == 0 { ": " } else { "; " };
+            write!(f, "{separator}{:?}", left.path)?;
+            if let Some(owner) = left.owner {
+                write!(
+                    f,
+                    " (owner {}:{}, mode {:04o})",
+                    owner.uid, owner.gid, owner.mode
+                )?;
+            }
+            write!(f, ": {}", left.cause)?;
+        }
+        Ok(())
+    }
+}
+
+fn describe(status: nfsstat3) -> String {
+    let words = match status {
+        nfsstat3::NFS3_OK => "no error",
+        nfsstat3::NFS3ERR_PERM => "not the owner",
+        nfsstat3::NFS3ERR_NOENT => "it does not exist",
+        nfsstat3::NFS3ERR_IO => "the server met an I/O error",
+        nfsstat3::NFS3ERR_NXIO => "the server's device is gone",
+        nfsstat3::NFS3ERR_ACCES => "permission denied",
+        nfsstat3::NFS3ERR_EXIST => "it exists",
+        nfsstat3::NFS3ERR_XDEV => "the two are on different file systems",
+        nfsstat3::NFS3ERR_NODEV => "the server's device cannot do that",
+        nfsstat3::NFS3ERR_NOTDIR => "a part of the path is not a directory",
+        nfsstat3::NFS3ERR_ISDIR => "it is a directory",
+        nfsstat3::NFS3ERR_INVAL => "the server takes an argument for invalid",
+        nfsstat3::NFS3ERR_FBIG => "the file would be too large",
+        nfsstat3::NFS3ERR_NOSPC => "no space is left on the share",
+        nfsstat3::NFS3ERR_ROFS => "the share is read-only",
+        nfsstat3::NFS3ERR_MLINK => "the directory holds as many directories as its file system can",
+        nfsstat3::NFS3ERR_NAMETOOLONG => "the name is too long for the server",
+        nfsstat3::NFS3ERR_NOTEMPTY => "the directory is not empty",
+        nfsstat3::NFS3ERR_DQUOT => "the quota is used up",
+        nfsstat3::NFS3ERR_STALE => "the file handle is stale",
+        nfsstat3::NFS3ERR_REMOTE => "it is remote to the server",
+        nfsstat3::NFS3ERR_BADHANDLE => "the file handle is not one of the server's",
+        nfsstat3::NFS3ERR_NOT_SYNC => "it changed meanwhile",
+        nfsstat3::NFS3ERR_BAD_COOKIE => "the directory changed while it was read",
+        nfsstat3::NFS3ERR_NOTSUPP => "the server does not do that",
+        nfsstat3::NFS3ERR_TOOSMALL => "the server wants to send more than was asked for",
+        nfsstat3::NFS3ERR_SERVERFAULT => "the server failed",
+        nfsstat3::NFS3ERR_BADTYPE => "the server does not have that type",
+        nfsstat3::NFS3ERR_JUKEBOX => "the server asks for patience",
+    };
+    format!("{words} ({status})")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_names_what_why_and_what_to_change() {
+        let refusal = MountRefusal {
+            status: mountstat3::MNT3ERR_NOENT,
+            path: "/data/nsf".into(),
+            exports: Some(vec!["/srv/nfs".into(), "/data".into()]),
+            reserved_port: true,
+        };
+        let reach = Error::new(
+            Operation::Reach,
+            "nas:/data/nsf",
+            Cause::Mount(Arc::new(refusal)),
+        );
+        let error = Error::new(
+            Operation::Create,
+            "a/b",
+            Cause::Unreachable(Arc::new(reach)),
+        );
+        assert_eq!(
+            error.to_line(),
+            "could not create directory \"a/b\": the share is out of reach: could not reach \"nas:/data/nsf\": the server refused to mount \
+             /data/nsf (MNT3ERR_NOENT); it exports /srv/nfs, /data; not /data/nsf; set NFS_PATH (or the class parameter `share`) to an \
+             exported directory"
+        );
+    }
+
+    #[test]
+    fn leftovers_name_path_owner_and_reason() {
+        let left = Leftover {
+            path: "v/secret".into(),
+            owner: Some(Owner {
+                uid: 1001,
+                gid: 1002,
+                mode: 0o700,
+            }),
+            cause: Cause::Nfs(nfsstat3::NFS3ERR_ACCES),
+        };
+        let cause = Cause::Leftovers(Arc::new(Leftovers {
+            count: 1,
+            first: vec![left],
+        }));
+        assert_eq!(
+            cause.to_string(),
+            "1 entry could not be removed, the rest is gone: \"v/secret\" (owner 1001:1002, mode 0700): permission denied (NFS3ERR_ACCES)"
+        );
     }
 }

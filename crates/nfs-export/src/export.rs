@@ -1,7 +1,24 @@
-//! The verbs.
-use crate::{Error, SubDir};
+//! The verbs, and what they take and return.
+//!
+//! Each verb can be repeated: after an error, or when the process has died in the middle, calling it again finishes the work. None
+//! follows a symbolic link, and none touches anything outside the paths it was given.
+
+mod mkdir;
+mod remove;
+mod rename;
+mod stat;
+
 use std::{sync::Arc, time::Duration};
+
 use tokio::sync::watch;
+
+pub use remove::Progress;
+
+use crate::{
+    Cause, Error, Stats, SubDir,
+    error::Operation,
+    session::{Live, Session, Tries},
+};
 
 /// Which export of which server.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -27,6 +44,14 @@ pub struct Options {
     pub in_flight: usize,
     /// Time a call may take from when it is sent.
     pub deadline: Duration,
+    /// Time for making one TCP connection.
+    pub connect_timeout: Duration,
+    /// AUTH_SYS machine name; `None`: the host's.
+    pub hostname: Option<String>,
+    /// Whether to call from a port below 1024 where that is permitted.
+    pub reserved_port: bool,
+    /// Where the server's portmapper listens.
+    pub portmap_port: u16,
 }
 
 impl Default for Options {
@@ -36,6 +61,10 @@ impl Default for Options {
             gid: 0,
             in_flight: 128,
             deadline: Duration::from_secs(30),
+            connect_timeout: Duration::from_secs(3),
+            hostname: None,
+            reserved_port: true,
+            portmap_port: 111,
         }
     }
 }
@@ -128,73 +157,162 @@ pub struct FsStat {
     pub available_files: u64,
 }
 
-/// One export, dialled when first needed; cheap to clone.
+/// One export, dialled when first needed; cheap to clone. The connection ends when the last clone is dropped.
 #[derive(Debug, Clone)]
 pub struct Export {
-    target: Arc<Target>,
+    session: Arc<Session>,
 }
+
+/// One run of a verb: what it works with, and how it starts over when handles are stale.
+struct Run<'a> {
+    session: &'a Session,
+    tries: Tries,
+}
+
+// === impl Export ===
 
 impl Export {
     /// An export that is not dialled yet. No I/O.
-    pub fn new(target: Target, _options: Options) -> Self {
+    pub fn new(target: Target, options: Options) -> Self {
         Self {
-            target: Arc::new(target),
+            session: Arc::new(Session::new(Arc::new(target), options)),
         }
     }
+
     /// The target.
     pub fn target(&self) -> &Target {
-        &self.target
+        self.session.target()
     }
+
     /// Follows the state.
     pub fn state(&self) -> watch::Receiver<State> {
-        watch::channel(State::Idle).1
+        self.session.state()
     }
+
+    /// What was counted since the export was made.
+    pub fn stats(&self) -> &Arc<Stats> {
+        self.session.stats()
+    }
+
     /// Connects if need be and asks one NULL; the round-trip time.
     ///
     /// # Errors
+    /// The share is out of reach.
     pub async fn probe(&self) -> Result<Duration, Error> {
-        Err(Error {})
+        self.session
+            .null()
+            .await
+            .map_err(|cause| self.error(Operation::Probe, None, cause))
     }
-    /// Makes `dir` and its parents; those it makes have exactly `mode`.
+
+    /// Makes `dir` and its parents; those it makes have exactly `mode`, whatever umask or default the server has.
+    ///
+    /// One round trip where the parents are known, one commit on the server's disk for each directory made.
     ///
     /// # Errors
-    pub async fn create_dir_all(&self, _dir: &SubDir, _mode: u32) -> Result<Created, Error> {
-        Err(Error {})
+    /// [`Cause::NotADirectory`] where something else bears the name of `dir` or of a parent; what the server says.
+    pub async fn create_dir_all(&self, dir: &SubDir, mode: u32) -> Result<Created, Error> {
+        let made = mkdir::create_dir_all(&self.session, dir, mode).await;
+        made.map_err(|cause| self.error(Operation::Create, Some(dir), cause))
     }
+
     /// Renames a directory; never onto something that is there. The parents of `to` must exist.
     ///
     /// # Errors
-    pub async fn rename(&self, _from: &SubDir, _to: &SubDir) -> Result<Renamed, Error> {
-        Err(Error {})
+    /// `NFS3ERR_NOENT` where the parent of `to` is missing; what the server says.
+    pub async fn rename(&self, from: &SubDir, to: &SubDir) -> Result<Renamed, Error> {
+        let renamed = rename::rename(&self.session, from, to).await;
+        renamed.map_err(|cause| self.error(Operation::Rename, Some(from), cause))
     }
-    /// Removes `dir` with all it holds; a missing one is success.
+
+    /// Removes `dir` with all it holds; a missing one is success. Something that is no directory is removed itself.
+    ///
+    /// May be dropped at any time, and called again to go on.
     ///
     /// # Errors
-    pub async fn remove_dir_all(&self, _dir: &SubDir) -> Result<Removed, Error> {
-        Err(Error {})
+    /// [`Cause::Leftovers`] where entries had to stay (all others are gone); what the server says.
+    pub async fn remove_dir_all(&self, dir: &SubDir) -> Result<Removed, Error> {
+        self.remove_dir_all_with(dir, &Progress::default()).await
     }
+
+    /// As [`Self::remove_dir_all`], counting into `progress`.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn remove_dir_all_with(
+        &self,
+        dir: &SubDir,
+        progress: &Progress,
+    ) -> Result<Removed, Error> {
+        let removed = remove::remove_dir_all(&self.session, dir, progress).await;
+        removed.map_err(|cause| self.error(Operation::Remove, Some(dir), cause))
+    }
+
     /// Removes `dir` if it is empty. `true`: it is gone (or never was); `false`: it holds something.
     ///
     /// # Errors
-    pub async fn remove_empty_dir(&self, _dir: &SubDir) -> Result<bool, Error> {
-        Err(Error {})
+    /// [`Cause::NotADirectory`] where it is something else; what the server says.
+    pub async fn remove_empty_dir(&self, dir: &SubDir) -> Result<bool, Error> {
+        let removed = remove::remove_empty_dir(&self.session, dir).await;
+        removed.map_err(|cause| self.error(Operation::Remove, Some(dir), cause))
     }
+
     /// Attributes of `dir`, `None` when missing. Symbolic links are not followed at the last component.
     ///
     /// # Errors
-    pub async fn stat(&self, _dir: &SubDir) -> Result<Option<Stat>, Error> {
-        Err(Error {})
+    /// [`Cause::NotADirectory`] where a parent is something else; what the server says.
+    pub async fn stat(&self, dir: &SubDir) -> Result<Option<Stat>, Error> {
+        let found = stat::stat(&self.session, dir).await;
+        found.map_err(|cause| self.error(Operation::Stat, Some(dir), cause))
     }
+
     /// Up to `limit` names of a directory (`None`: the root); empty when it is missing.
     ///
     /// # Errors
-    pub async fn list(&self, _dir: Option<&SubDir>, _limit: usize) -> Result<Vec<Entry>, Error> {
-        Err(Error {})
+    /// [`Cause::NotADirectory`] where it is something else; what the server says.
+    pub async fn list(&self, dir: Option<&SubDir>, limit: usize) -> Result<Vec<Entry>, Error> {
+        let names = stat::list(&self.session, dir, limit).await;
+        names.map_err(|cause| self.error(Operation::List, dir, cause))
     }
+
     /// Room on the share.
     ///
     /// # Errors
+    /// What the server says.
     pub async fn fsstat(&self) -> Result<FsStat, Error> {
-        Err(Error {})
+        stat::fsstat(&self.session)
+            .await
+            .map_err(|cause| self.error(Operation::FsStat, None, cause))
+    }
+
+    fn error(&self, operation: Operation, dir: Option<&SubDir>, cause: Cause) -> Error {
+        match dir {
+            Some(dir) => Error::new(operation, dir.as_str(), cause),
+            None => Error::new(operation, &self.target().path, cause),
+        }
+    }
+}
+
+// === impl Run ===
+
+impl<'a> Run<'a> {
+    fn new(session: &'a Session) -> Self {
+        Self {
+            session,
+            tries: Tries::default(),
+        }
+    }
+
+    /// The result of one attempt, or `None` where the verb is to be tried again from the start.
+    async fn settle<T>(
+        &mut self,
+        live: &Arc<Live>,
+        attempt: Result<T, Cause>,
+    ) -> Result<Option<T>, Cause> {
+        match attempt {
+            Ok(done) => Ok(Some(done)),
+            Err(cause) if self.tries.again(self.session, live, &cause).await? => Ok(None),
+            Err(cause) => Err(cause),
+        }
     }
 }

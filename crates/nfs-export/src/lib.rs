@@ -2,9 +2,15 @@
 mod error;
 mod export;
 mod path;
+mod rpc;
+mod session;
+mod stats;
 
-pub use error::{Error, Recovery};
+pub use error::{Cause, Error, Leftover, Leftovers, MountRefusal, Operation, Owner, Recovery};
 pub use export::{
-    Created, Entry, Export, FsStat, Kind, Options, Removed, Renamed, Stat, State, Target,
+    Created, Entry, Export, FsStat, Kind, Options, Progress, Removed, Renamed, Stat, State, Target,
 };
+pub use nfs3_types::{mount::mountstat3, nfs3::nfsstat3, rpc::auth_stat};
 pub use path::{PathError, SubDir};
+pub use rpc::{Broken, Malformed, RecordError, Refusal};
+pub use stats::{DURATION_BUCKETS, Durations, Stats};

@@ -1,0 +1,416 @@
+//! What is known of a tree that is being removed, and what to do next about it. No I/O.
+//!
+//! ```text
+//! scan ──> entries ──> Unlink ... ─┐ all answered
+//!   ^         └──> child: scan ... ┴──> again from cookie 0, or on, or ──> Rmdir ──> the parent's entry is answered
+//!   └───────────────────────────────────────┘
+//! ```
+//! A directory is read again from cookie 0 after something was removed from it, because cookies do not survive removals everywhere. That
+//! also bounds memory: entries for which there is no room now are dropped, and found again. Held are pages of a few directories, the
+//! way down to each, and the names of what could not be removed, so that it is not tried twice.
+
+mod failures;
+mod node;
+
+use std::collections::VecDeque;
+
+use nfs3_types::nfs3::{fattr3, ftype3, nfs_fh3, nfsstat3};
+
+use super::{
+    super::stat::{Page, PageEntry},
+    ops::{Done, Emptied, Id, Op},
+};
+use crate::{Cause, Removed, error::Owner, session::Directory};
+use failures::Failures;
+use node::{Node, Nodes};
+
+/// Directories read at the same time.
+const SCANS_MAX: usize = 8;
+/// Directories known and not yet done, beyond the one that each directory may always have.
+const NODES_MAX: usize = 8192;
+/// Levels: each costs a handle and a name, some 400 bytes at most.
+const DEPTH_MAX: u32 = 32_768;
+/// Passes over a directory that change nothing before it is left.
+const IDLE_MAX: u32 = 16;
+
+/// The directory to remove.
+pub(super) struct Root<'a> {
+    pub(super) parent: nfs_fh3,
+    pub(super) path: &'a str,
+    pub(super) name: &'a [u8],
+    pub(super) owner: Owner,
+    pub(super) directory: Directory,
+}
+
+/// A removal under way.
+#[derive(Debug)]
+pub(super) struct Tree {
+    nodes: Nodes,
+    /// The directory that holds the root.
+    above: nfs_fh3,
+    fsid: u64,
+    /// Calls other than scans; no longer than the pages of [`SCANS_MAX`] directories.
+    calls: VecDeque<Op>,
+    /// Directories to read; the deepest last, and first out.
+    scans: Vec<Id>,
+    scanning: usize,
+    removed: Removed,
+    failures: Failures,
+}
+
+// === impl Tree ===
+
+impl Tree {
+    pub(super) fn new(root: Root<'_>) -> Self {
+        let node = Node::new(None, root.name.to_vec(), root.directory.handle, root.owner);
+        let mut nodes = Nodes::new(root.path);
+        let id = nodes.insert(node);
+        Self {
+            nodes,
+            above: root.parent,
+            fsid: root.directory.fsid,
+            calls: VecDeque::new(),
+            scans: vec![id],
+            scanning: 0,
+            removed: Removed::default(),
+            failures: Failures::default(),
+        }
+    }
+
+    /// The next call, if one can be made before others are answered. `width`: how many calls are in flight at most.
+    pub(super) fn next(&mut self, width: usize) -> Option<Op> {
+        // Read ahead while what is queued does not fill the line.
+        if self.scanning < SCANS_MAX
+            && self.calls.len() < width
+            && let Some(id) = self.scans.pop()
+        {
+            self.scanning += 1;
+            let node = &self.nodes[id];
+            return Some(Op::Scan {
+                dir: id,
+                handle: node.handle.clone(),
+                cookie: node.cookie,
+            });
+        }
+        self.calls.pop_front()
+    }
+
+    /// Takes an answer in.
+    ///
+    /// # Errors
+    /// What ends the whole removal: the share is out of reach, read-only, or the root's handle is stale.
+    pub(super) fn done(&mut self, done: Done) -> Result<(), Cause> {
+        match done {
+            Done::Scanned(id, result) => {
+                self.scanning -= 1;
+                match sort(result)? {
+                    Ok(page) => self.scanned(id, page),
+                    Err(status) => return self.not_scanned(id, status),
+                }
+            }
+            Done::Unlinked(id, name, result) => {
+                match sort(result)? {
+                    Ok(by_us) => self.entry_gone(id, by_us),
+                    Err(status) => self.not_removed(id, name, status),
+                }
+                self.answered(id);
+            }
+            Done::Looked(id, name, result) => self.looked(id, name, sort(result)?),
+            Done::Rmdired(id, result) => self.rmdired(id, sort(result)?),
+        }
+        Ok(())
+    }
+
+    /// The end: all is gone, or something had to stay.
+    pub(super) fn finish(self) -> Result<(), Cause> {
+        self.failures.finish()
+    }
+
+    /// What was removed since this was last asked.
+    pub(super) fn take_removed(&mut self) -> Removed {
+        std::mem::take(&mut self.removed)
+    }
+
+    fn scanned(&mut self, id: Id, page: Page) {
+        let node = &mut self.nodes[id];
+        node.eof = page.eof || page.next.at == node.cookie.at;
+        node.cookie = page.next;
+        // Held until the whole page is queued, so that no answer finds the directory done before that.
+        node.outstanding += 1;
+        for entry in page.entries {
+            if self.nodes[id].stuck.contains(&entry.name) {
+                continue;
+            }
+            self.nodes[id].outstanding += 1;
+            self.take_entry(id, entry);
+        }
+        self.answered(id);
+    }
+
+    fn take_entry(&mut self, id: Id, entry: PageEntry) {
+        match (entry.attributes, entry.handle) {
+            (Some(attributes), Some(handle)) if attributes.type_ == ftype3::NF3DIR => {
+                self.child(id, entry.name, handle, &attributes)
+            }
+            (Some(attributes), _) if attributes.type_ != ftype3::NF3DIR => {
+                self.unlink(id, entry.name)
+            }
+            // What it is was not said. REMOVE would tell, but there are servers where it unlinks a directory.
+            _ => {
+                let handle = self.nodes[id].handle.clone();
+                self.calls.push_back(Op::Look {
+                    dir: id,
+                    handle,
+                    name: entry.name,
+                });
+            }
+        }
+    }
+
+    fn unlink(&mut self, id: Id, name: Vec<u8>) {
+        let handle = self.nodes[id].handle.clone();
+        self.calls.push_back(Op::Unlink {
+            dir: id,
+            handle,
+            name,
+        });
+    }
+
+    /// A directory inside `id`: to be read, or left for a later pass, or not ours to empty.
+    fn child(&mut self, id: Id, name: Vec<u8>, handle: nfs_fh3, attributes: &fattr3) {
+        let owner = Owner::from(attributes);
+        if attributes.fsid != self.fsid {
+            let path = self.nodes.path(id, Some(&name));
+            self.stuck(id, name, Some(owner), Cause::OtherFileSystem(path.into()));
+        } else if self.nodes[id].depth >= DEPTH_MAX {
+            self.stuck(
+                id,
+                name,
+                Some(owner),
+                Cause::Nfs(nfsstat3::NFS3ERR_NAMETOOLONG),
+            );
+        } else if self.nodes.len() >= NODES_MAX && self.nodes[id].children > 0 {
+            self.nodes[id].again = true;
+        } else {
+            self.nodes[id].children += 1;
+            let mut node = Node::new(Some(id), name, handle, owner);
+            node.depth = self.nodes[id].depth + 1;
+            let child = self.nodes.insert(node);
+            self.scans.push(child);
+            return;
+        }
+        self.answered(id);
+    }
+
+    fn looked(
+        &mut self,
+        id: Id,
+        name: Vec<u8>,
+        result: Result<Option<crate::session::Found>, nfsstat3>,
+    ) {
+        match result {
+            Ok(Some(found)) if found.is_directory() => {
+                self.child(id, name, found.handle, &found.attributes)
+            }
+            Ok(Some(_)) => self.unlink(id, name),
+            Ok(None) => self.answered(id),
+            Err(status) => {
+                self.not_removed(id, name, status);
+                self.answered(id);
+            }
+        }
+    }
+
+    /// Directory `id` could not be read.
+    fn not_scanned(&mut self, id: Id, status: nfsstat3) -> Result<(), Cause> {
+        let node = &mut self.nodes[id];
+        match status {
+            nfsstat3::NFS3ERR_NOENT
+            | nfsstat3::NFS3ERR_STALE
+            | nfsstat3::NFS3ERR_BADHANDLE
+            | nfsstat3::NFS3ERR_NOTDIR => {
+                if node.parent.is_none() && status != nfsstat3::NFS3ERR_NOENT {
+                    return Err(Cause::Nfs(nfsstat3::NFS3ERR_STALE));
+                }
+                self.vanished(id);
+            }
+            nfsstat3::NFS3ERR_BAD_COOKIE | nfsstat3::NFS3ERR_NOT_SYNC => {
+                if node.forward_only {
+                    self.leave(id);
+                } else {
+                    self.rescan(id);
+                }
+            }
+            _ => {
+                // It may be empty all the same.
+                node.unreadable = Some(status);
+                self.rmdir(id);
+            }
+        }
+        Ok(())
+    }
+
+    /// An entry of `id` has been dealt with; when it was the last of its page, the directory moves on.
+    fn answered(&mut self, id: Id) {
+        let node = &mut self.nodes[id];
+        node.outstanding -= 1;
+        if node.outstanding > 0 {
+            return;
+        }
+        if !node.forward_only && (node.again || (node.changed && !node.eof)) {
+            self.rescan(id);
+        } else if !node.eof {
+            self.scans.push(id);
+        } else if node.stuck.is_empty() && !node.forward_only {
+            self.rmdir(id);
+        } else {
+            self.leave(id);
+        }
+    }
+
+    fn rescan(&mut self, id: Id) {
+        let node = &mut self.nodes[id];
+        node.idle = if node.changed { 0 } else { node.idle + 1 };
+        if node.idle > IDLE_MAX {
+            let owner = node.owner;
+            self.failures.add(
+                self.nodes.path(id, None),
+                Some(owner),
+                Cause::Nfs(nfsstat3::NFS3ERR_NOTEMPTY),
+            );
+            self.leave(id);
+            return;
+        }
+        node.start_over();
+        self.scans.push(id);
+    }
+
+    fn rmdir(&mut self, id: Id) {
+        let node = &self.nodes[id];
+        let parent = node.parent.map_or_else(
+            || self.above.clone(),
+            |parent| self.nodes[parent].handle.clone(),
+        );
+        self.calls.push_back(Op::Rmdir {
+            dir: id,
+            parent,
+            name: node.name.clone(),
+        });
+    }
+
+    fn rmdired(&mut self, id: Id, result: Result<Emptied, nfsstat3>) {
+        let node = &self.nodes[id];
+        let (owner, unreadable) = (node.owner, node.unreadable);
+        match (result, unreadable) {
+            (Ok(Emptied::Removed), _) => {
+                self.removed.directories += 1;
+                self.gone(id);
+            }
+            (Ok(Emptied::WasGone), _) => self.gone(id),
+            // Something has appeared since.
+            (Ok(Emptied::NotEmpty), None) => self.rescan(id),
+            (
+                Err(
+                    nfsstat3::NFS3ERR_STALE
+                    | nfsstat3::NFS3ERR_BADHANDLE
+                    | nfsstat3::NFS3ERR_NOTDIR,
+                ),
+                _,
+            ) => self.vanished(id),
+            (Ok(Emptied::NotEmpty), Some(status))
+            | (Err(_), Some(status))
+            | (Err(status), None) => {
+                self.failures
+                    .add(self.nodes.path(id, None), Some(owner), Cause::Nfs(status));
+                self.leave(id);
+            }
+        }
+    }
+
+    fn entry_gone(&mut self, id: Id, by_us: bool) {
+        self.removed.files += u64::from(by_us);
+        self.nodes[id].changed = true;
+    }
+
+    /// What a failed REMOVE or LOOKUP of `name` in `id` means.
+    fn not_removed(&mut self, id: Id, name: Vec<u8>, status: nfsstat3) {
+        match status {
+            // It has become something else, or the directory itself has: read it again.
+            nfsstat3::NFS3ERR_ISDIR
+            | nfsstat3::NFS3ERR_STALE
+            | nfsstat3::NFS3ERR_BADHANDLE
+            | nfsstat3::NFS3ERR_NOTDIR => {
+                self.nodes[id].again = true;
+            }
+            status => self.stuck(id, name, None, Cause::Nfs(status)),
+        }
+    }
+
+    /// `name` in `id` has to stay.
+    fn stuck(&mut self, id: Id, name: Vec<u8>, owner: Option<Owner>, cause: Cause) {
+        self.failures
+            .add(self.nodes.path(id, Some(&name)), owner, cause);
+        self.remember(id, name);
+    }
+
+    fn remember(&mut self, id: Id, name: Vec<u8>) {
+        let node = &mut self.nodes[id];
+        if self.failures.has_room() {
+            self.failures.names += 1;
+            node.stuck.insert(name);
+            node.changed = true;
+        } else {
+            // Not remembered, so it must not be met again: no more passes over this directory.
+            node.forward_only = true;
+        }
+    }
+
+    /// `id` is no more.
+    fn gone(&mut self, id: Id) {
+        if let Some((parent, _)) = self.close(id) {
+            self.nodes[parent].changed = true;
+            self.answered(parent);
+        }
+    }
+
+    /// `id` is not what it was: its parent is to be read again.
+    fn vanished(&mut self, id: Id) {
+        if let Some((parent, _)) = self.close(id) {
+            self.nodes[parent].again = true;
+            self.answered(parent);
+        }
+    }
+
+    /// `id` has to stay, because something in it has to.
+    fn leave(&mut self, id: Id) {
+        if let Some((parent, name)) = self.close(id) {
+            self.remember(parent, name);
+            self.answered(parent);
+        }
+    }
+
+    fn close(&mut self, id: Id) -> Option<(Id, Vec<u8>)> {
+        let node = self.nodes.remove(id)?;
+        self.failures.names -= node.stuck.len();
+        let parent = node.parent?;
+        self.nodes[parent].children -= 1;
+        Some((parent, node.name))
+    }
+}
+
+/// The outer error ends the removal; the inner one is about one entry.
+fn sort<T>(result: Result<T, Cause>) -> Result<Result<T, nfsstat3>, Cause> {
+    match result {
+        Ok(value) => Ok(Ok(value)),
+        Err(Cause::Nfs(status)) if !is_about_the_share(status) => Ok(Err(status)),
+        Err(cause) => Err(cause),
+    }
+}
+
+fn is_about_the_share(status: nfsstat3) -> bool {
+    use nfsstat3::{NFS3ERR_DQUOT, NFS3ERR_JUKEBOX, NFS3ERR_NOSPC, NFS3ERR_ROFS};
+    matches!(
+        status,
+        NFS3ERR_ROFS | NFS3ERR_JUKEBOX | NFS3ERR_NOSPC | NFS3ERR_DQUOT
+    )
+}

@@ -1,0 +1,106 @@
+//! RENAME (RFC 1813 section 3.3.14), made safe to repeat and never onto something.
+//!
+//! The server replaces an empty directory without a word, so both names are looked at first. A repeated RENAME whose first copy was
+//! carried out finds no source; the target then tells that it is done.
+
+use std::sync::Arc;
+
+use nfs3_types::nfs3::{RENAME3args, diropargs3, nfsstat3};
+
+use super::{Renamed, Run};
+use crate::{
+    Cause, SubDir,
+    session::{Directory, Live, Session},
+};
+
+pub(super) async fn rename(
+    session: &Session,
+    from: &SubDir,
+    to: &SubDir,
+) -> Result<Renamed, Cause> {
+    let mut run = Run::new(session);
+    loop {
+        let live = session.live().await?;
+        let attempt = attempt(session, &live, from, to).await;
+        if let Some(renamed) = run.settle(&live, attempt).await? {
+            live.handles.forget(from);
+            live.handles.forget(to);
+            return Ok(renamed);
+        }
+    }
+}
+
+async fn attempt(
+    session: &Session,
+    live: &Arc<Live>,
+    from: &SubDir,
+    to: &SubDir,
+) -> Result<Renamed, Cause> {
+    let (from_parent, to_parent) = (from.parent(), to.parent());
+    let (from_parent, to_parent) = futures::try_join!(
+        session.walk(live, from_parent.as_ref()),
+        session.walk(live, to_parent.as_ref())
+    )?;
+    let Some(to_parent) = to_parent else {
+        return Err(Cause::Nfs(nfsstat3::NFS3ERR_NOENT));
+    };
+    let (source, target) = futures::try_join!(
+        exists(session, from_parent.as_ref(), from),
+        exists(session, Some(&to_parent), to),
+    )?;
+    match (source, target, from_parent) {
+        (true, true, _) => Ok(Renamed::TargetExists),
+        (false, true, _) => Ok(Renamed::Done),
+        (false, false, _) | (true, false, None) => Ok(Renamed::NoSource),
+        (true, false, Some(from_parent)) => {
+            carry_out(session, &from_parent, from, &to_parent, to).await
+        }
+    }
+}
+
+async fn carry_out(
+    session: &Session,
+    from_parent: &Directory,
+    from: &SubDir,
+    to_parent: &Directory,
+    to: &SubDir,
+) -> Result<Renamed, Cause> {
+    let args = RENAME3args {
+        from: diropargs3 {
+            dir: from_parent.handle.clone(),
+            name: from.name().as_bytes().into(),
+        },
+        to: diropargs3 {
+            dir: to_parent.handle.clone(),
+            name: to.name().as_bytes().into(),
+        },
+    };
+    match session.call(&args).await?.result {
+        Ok(_) => Ok(Renamed::Done),
+        // Gone since it was looked up: either by an earlier copy of this call or by somebody else.
+        Err((nfsstat3::NFS3ERR_NOENT, _)) => match exists(session, Some(to_parent), to).await? {
+            true => Ok(Renamed::Done),
+            false => Ok(Renamed::NoSource),
+        },
+        // There since it was looked up.
+        Err((
+            nfsstat3::NFS3ERR_EXIST | nfsstat3::NFS3ERR_NOTEMPTY | nfsstat3::NFS3ERR_ISDIR,
+            _,
+        )) => Ok(Renamed::TargetExists),
+        Err((status, _)) => Err(Cause::Nfs(status)),
+    }
+}
+
+async fn exists(
+    session: &Session,
+    parent: Option<&Directory>,
+    path: &SubDir,
+) -> Result<bool, Cause> {
+    match parent {
+        None => Ok(false),
+        Some(parent) => Ok(session
+            .lookup(&parent.handle, path.name().as_bytes())
+            .await?
+            .is_some()),
+    }
+}

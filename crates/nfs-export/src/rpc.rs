@@ -1,0 +1,137 @@
+//! ONC RPC version 2 (RFC 5531) over one TCP connection that many calls share.
+//!
+//! ```text
+//! RpcClient ── bytes ──> Lane ── Submit ──> Mux (one task) ──> TCP
+//!  (encode)               xid ^               in-flight table     │
+//!           <── bytes ──      └── reply ────  record decoder  <───┘
+//! ```
+//! `nfs3_client` encodes and decodes; a [`lane`] carries one call of it; the [`mux`] owns the socket. This room knows no file names
+//! and never retries: a call is answered, or it gets exactly one error.
+
+pub(crate) mod in_flight;
+pub(crate) mod lane;
+pub(crate) mod mux;
+pub(crate) mod proc;
+pub(crate) mod record;
+pub(crate) mod shape;
+
+use std::{sync::Arc, time::Duration};
+
+use nfs3_client::RpcError;
+use nfs3_types::rpc::auth_stat;
+
+pub use record::RecordError;
+pub use shape::Malformed;
+
+/// Why a connection was given up. One value, shared by every call that waited on it.
+#[derive(Debug, thiserror::Error)]
+pub enum Broken {
+    /// End of file between two replies.
+    #[error("the server closed the connection")]
+    Closed,
+    /// End of file inside a reply.
+    #[error("the server closed the connection in the middle of a reply")]
+    MidRecord,
+    /// The socket failed.
+    #[error("the connection failed")]
+    Io(#[source] std::io::Error),
+    /// The record marking (RFC 5531 section 11) makes no sense.
+    #[error("a reply is framed wrongly")]
+    Framing(#[from] RecordError),
+    /// A record that is no RPC reply.
+    #[error("the peer sent something that is no reply")]
+    NotAReply,
+    /// Nothing could be written for this long.
+    #[error("the server took no data for {0:?}")]
+    Stalled(Duration),
+    /// A call waited this long, and nothing at all arrived meanwhile.
+    #[error("the server sent nothing for {0:?}")]
+    Silent(Duration),
+    /// Nobody needs the connection any more.
+    #[error("the connection was given up")]
+    Dropped,
+}
+
+/// Why one call has no answer.
+#[derive(Debug, Clone, thiserror::Error)]
+pub(crate) enum CallError {
+    /// The connection broke. `sent`: the whole call was handed to the network, so the server may have carried it out.
+    #[error("the connection broke")]
+    Lost { why: Arc<Broken>, sent: bool },
+    #[error("no answer within {0:?}")]
+    TimedOut(Duration),
+    #[error("the reply cannot be decoded")]
+    Malformed(#[source] Malformed),
+    #[error("the server refused the call")]
+    Refused(#[source] Refusal),
+}
+
+/// The server's refusal of a call before its procedure saw it (RFC 5531 section 9).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// PROG_UNAVAIL.
+    #[error("the server does not serve this program (PROG_UNAVAIL)")]
+    ProgramUnavailable,
+    /// PROG_MISMATCH: the versions that it has.
+    #[error("the server has versions {low} to {high} of this program only (PROG_MISMATCH)")]
+    ProgramMismatch {
+        /// Lowest version.
+        low: u32,
+        /// Highest version.
+        high: u32,
+    },
+    /// PROC_UNAVAIL.
+    #[error("the server does not have this procedure (PROC_UNAVAIL)")]
+    ProcedureUnavailable,
+    /// GARBAGE_ARGS.
+    #[error("the server could not decode the call (GARBAGE_ARGS)")]
+    GarbageArguments,
+    /// SYSTEM_ERR.
+    #[error("the server failed (SYSTEM_ERR)")]
+    SystemError,
+    /// RPC_MISMATCH.
+    #[error("the server speaks RPC {low} to {high} only (RPC_MISMATCH)")]
+    RpcMismatch {
+        /// Lowest version.
+        low: u32,
+        /// Highest version.
+        high: u32,
+    },
+    /// AUTH_ERROR: the credential was not accepted.
+    #[error("the server refused the credential ({0})")]
+    Auth(auth_stat),
+}
+
+// === impl CallError ===
+
+impl From<RpcError> for CallError {
+    /// Everything that went wrong below `nfs3_client` comes up as the [`CallError`] that the lane put into its `io::Error`.
+    fn from(error: RpcError) -> Self {
+        match error {
+            RpcError::Io(io) => match io.downcast::<Self>() {
+                Ok(call) => call,
+                Err(io) => Self::Lost {
+                    why: Arc::new(Broken::Io(io)),
+                    sent: true,
+                },
+            },
+            RpcError::Xdr(_) => Self::Malformed(Malformed::Value),
+            RpcError::UnexpectedCall | RpcError::UnexpectedXid => {
+                Self::Malformed(Malformed::NotAReply)
+            }
+            RpcError::FragmentedReply | RpcError::WrongLength => Self::Malformed(Malformed::Short),
+            RpcError::NotFullyParsed { .. } => Self::Malformed(Malformed::Trailing),
+            RpcError::Auth(stat) => Self::Refused(Refusal::Auth(stat)),
+            RpcError::RpcMismatch { low, high } => {
+                Self::Refused(Refusal::RpcMismatch { low, high })
+            }
+            RpcError::ProgUnavail => Self::Refused(Refusal::ProgramUnavailable),
+            RpcError::ProgMismatch { low, high } => {
+                Self::Refused(Refusal::ProgramMismatch { low, high })
+            }
+            RpcError::ProcUnavail => Self::Refused(Refusal::ProcedureUnavailable),
+            RpcError::GarbageArgs => Self::Refused(Refusal::GarbageArguments),
+            RpcError::SystemErr => Self::Refused(Refusal::SystemError),
+        }
+    }
+}

@@ -1,0 +1,291 @@
+//! One export that stays mounted: dial, watch, dial again; and calls that outlive a connection.
+//!
+//! ```text
+//!            first use            answer lost              redial fails
+//! Idle ─────────────> Dialing ──> Up ─────────> Dialing ─────────────> Down(cause)
+//!                        ^                                                │ 100 ms .. 2 s
+//!                        └────────────────────────────────────────────────┘
+//! ```
+//! A call waits while the share is being dialled and fails at once, with the last cause, while it is down. A call whose connection
+//! breaks is sent again with the same xid on the next one, and its [`Answer`] says so: the verbs know what an EXIST means then.
+
+mod backoff;
+mod dial;
+mod handles;
+mod mount;
+mod port;
+mod portmap;
+mod resolve;
+mod supervise;
+mod walk;
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use nfs3_types::{
+    nfs3::{Nfs3Result, nfsstat3},
+    rpc::opaque_auth,
+};
+use tokio::{sync::watch, task::AbortHandle, time::Instant};
+
+pub(crate) use handles::{Directory, Handles};
+pub(crate) use walk::{Found, Tries};
+
+use crate::{
+    Cause, Error, Options, State, Target,
+    rpc::{
+        CallError,
+        mux::Mux,
+        proc::{NfsCall, NullArgs},
+    },
+    stats::Stats,
+};
+use backoff::Backoff;
+
+/// Connections that a call may lose before it fails.
+const LOSSES_MAX: u32 = 3;
+/// How long JUKEBOX is obeyed before the caller is told.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// An export, dialled when first needed. Ends its connection and its task when dropped.
+#[derive(Debug)]
+pub(crate) struct Session {
+    shared: Arc<Shared>,
+    supervisor: OnceLock<AbortOnDrop>,
+}
+
+/// What the server said to a call.
+#[derive(Debug)]
+pub(crate) struct Answer<T, E> {
+    pub(crate) result: Result<T, (nfsstat3, E)>,
+    /// The call was sent more than once, so an earlier copy of it may have been carried out.
+    pub(crate) repeated: bool,
+}
+
+/// A mounted connection.
+#[derive(Debug)]
+pub(crate) struct Live {
+    /// Counts connections, and mounts on them.
+    connection: u64,
+    generation: u64,
+    address: SocketAddr,
+    mux: Mux,
+    credential: opaque_auth<'static>,
+    pub(crate) root: Directory,
+    /// Bytes of a directory to ask for at once.
+    pub(crate) page: u32,
+    pub(crate) handles: Handles,
+}
+
+#[derive(Debug)]
+struct Shared {
+    target: Arc<Target>,
+    options: Options,
+    stats: Arc<Stats>,
+    link: watch::Sender<Link>,
+    state: watch::Sender<State>,
+    /// The last mount generation that somebody found stale.
+    stale: watch::Sender<u64>,
+    xid: AtomicU32,
+    /// Whether it was said that reserved ports are not to be had.
+    port_warned: AtomicBool,
+}
+
+#[derive(Debug, Clone)]
+enum Link {
+    Idle,
+    Dialing,
+    Up(Arc<Live>),
+    Down(Arc<Error>),
+}
+
+#[derive(Debug)]
+struct AbortOnDrop(AbortHandle);
+
+// === impl Session ===
+
+impl Session {
+    pub(crate) fn new(target: Arc<Target>, options: Options) -> Self {
+        let shared = Shared {
+            target,
+            options,
+            stats: Arc::default(),
+            link: watch::Sender::new(Link::Idle),
+            state: watch::Sender::new(State::Idle),
+            stale: watch::Sender::new(0),
+            xid: AtomicU32::new(fastrand::u32(..)),
+            port_warned: AtomicBool::new(false),
+        };
+        Self {
+            shared: Arc::new(shared),
+            supervisor: OnceLock::new(),
+        }
+    }
+
+    pub(crate) fn target(&self) -> &Target {
+        &self.shared.target
+    }
+
+    pub(crate) fn options(&self) -> &Options {
+        &self.shared.options
+    }
+
+    pub(crate) fn stats(&self) -> &Arc<Stats> {
+        &self.shared.stats
+    }
+
+    pub(crate) fn state(&self) -> watch::Receiver<State> {
+        self.shared.state.subscribe()
+    }
+
+    /// Starts to dial, if that has not been done yet.
+    pub(crate) fn wake(&self) {
+        self.supervisor.get_or_init(|| {
+            self.shared.link.send_replace(Link::Dialing);
+            AbortOnDrop(tokio::spawn(supervise::supervise(Arc::clone(&self.shared))).abort_handle())
+        });
+    }
+
+    /// The mounted connection; waits while it is being made, fails at once while the share is down.
+    pub(crate) async fn live(&self) -> Result<Arc<Live>, Cause> {
+        self.live_after(None).await
+    }
+
+    /// One call, sent again while connections are lost under it and while the server asks for patience.
+    pub(crate) async fn call<C: NfsCall>(&self, args: &C) -> Result<Answer<C::Ok, C::Fail>, Cause> {
+        let mut xid = self.shared.xid();
+        let (mut repeated, mut losses, mut lost) = (false, 0, None);
+        let mut patience = Backoff::patient(PATIENCE);
+        loop {
+            let live = self.live_after(lost).await?;
+            match live.mux.call(xid, &live.credential, args).await {
+                Ok(Nfs3Result::Ok(body)) => {
+                    return Ok(Answer {
+                        result: Ok(body),
+                        repeated,
+                    });
+                }
+                Ok(Nfs3Result::Err((nfsstat3::NFS3ERR_JUKEBOX, body))) => {
+                    if !patience.wait().await {
+                        return Ok(Answer {
+                            result: Err((nfsstat3::NFS3ERR_JUKEBOX, body)),
+                            repeated,
+                        });
+                    }
+                    // A new call: the duplicate-request cache would answer the old one with JUKEBOX for ever.
+                    xid = self.shared.xid();
+                }
+                Ok(Nfs3Result::Err(failure)) => {
+                    return Ok(Answer {
+                        result: Err(failure),
+                        repeated,
+                    });
+                }
+                Err(CallError::Lost { sent, .. }) if losses < LOSSES_MAX => {
+                    losses += 1;
+                    repeated |= sent;
+                    lost = Some(live.connection);
+                    self.shared
+                        .stats
+                        .retransmits
+                        .fetch_add(u64::from(sent), Relaxed);
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// One NULL call on the connection as it is; its round-trip time.
+    pub(crate) async fn null(&self) -> Result<Duration, Cause> {
+        let live = self.live().await?;
+        let start = Instant::now();
+        live.mux
+            .call(self.shared.xid(), &live.credential, &NullArgs)
+            .await?;
+        Ok(start.elapsed())
+    }
+
+    /// Has the export mounted again because handles of `generation` are stale; returns when that is done or has failed.
+    pub(crate) async fn remount(&self, generation: u64) -> Result<(), Cause> {
+        let mut link = self.shared.link.subscribe();
+        self.shared.stale.send_if_modified(|stale| {
+            let news = generation > *stale;
+            *stale = generation.max(*stale);
+            news
+        });
+        loop {
+            match &*link.borrow_and_update() {
+                Link::Up(live) if live.generation > generation => return Ok(()),
+                Link::Down(last) => return Err(Cause::Unreachable(Arc::clone(last))),
+                Link::Idle | Link::Dialing | Link::Up(_) => {}
+            }
+            if link.changed().await.is_err() {
+                return Err(Cause::Lost(Arc::new(crate::Broken::Dropped)));
+            }
+        }
+    }
+
+    /// As [`Self::live`], but not the connection `lost`, which is known to be broken.
+    async fn live_after(&self, lost: Option<u64>) -> Result<Arc<Live>, Cause> {
+        self.wake();
+        if let Link::Up(live) = &*self.shared.link.borrow()
+            && live.is_usable(lost)
+        {
+            return Ok(Arc::clone(live));
+        }
+        let mut link = self.shared.link.subscribe();
+        loop {
+            match &*link.borrow_and_update() {
+                Link::Up(live) if live.is_usable(lost) => return Ok(Arc::clone(live)),
+                Link::Down(last) => return Err(Cause::Unreachable(Arc::clone(last))),
+                Link::Idle | Link::Dialing | Link::Up(_) => {}
+            }
+            if link.changed().await.is_err() {
+                return Err(Cause::Lost(Arc::new(crate::Broken::Dropped)));
+            }
+        }
+    }
+}
+
+// === impl Live ===
+
+impl Live {
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    fn is_usable(&self, lost: Option<u64>) -> bool {
+        lost.is_none_or(|lost| self.connection > lost) && self.mux.broken().is_none()
+    }
+}
+
+// === impl Answer ===
+
+impl<T, E> Answer<T, E> {
+    /// The answer where no error status means anything but failure.
+    pub(crate) fn ok(self) -> Result<T, Cause> {
+        self.result.map_err(|(status, _)| Cause::Nfs(status))
+    }
+}
+
+// === impl Shared ===
+
+impl Shared {
+    fn xid(&self) -> u32 {
+        self.xid.fetch_add(1, Relaxed)
+    }
+}
+
+// === impl AbortOnDrop ===
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}

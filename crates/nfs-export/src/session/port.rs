@@ -1,0 +1,189 @@
+//! TCP connections, from a reserved port where that can be had.
+//!
+//! Exports are `secure` unless said otherwise: the server then takes calls only from ports below 1024, which only a privileged process
+//! can bind. A port that is in use, or in TIME_WAIT, is skipped: `SO_REUSEADDR` stays off.
+
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    ops::RangeInclusive,
+    sync::Arc,
+    time::Duration,
+};
+
+use socket2::{SockRef, TcpKeepalive};
+use tokio::net::{TcpSocket, TcpStream};
+
+use crate::Cause;
+
+/// Below 512 are well-known services.
+const RESERVED: RangeInclusive<u16> = 512..=1023;
+/// Unanswered data or keepalive probes for this long mean that the peer is gone.
+const PEER_GONE: Duration = Duration::from_secs(10);
+
+/// A connection, and the port that it came to be bound to.
+#[derive(Debug)]
+pub(super) struct Connected {
+    pub(super) stream: TcpStream,
+    /// `None`: an ordinary one, because none of the reserved could be bound.
+    pub(super) reserved: Option<u16>,
+}
+
+/// Whether to ask for a reserved port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum From {
+    /// The one given first, where there is one: a server's duplicate-request cache knows a client by its port.
+    Reserved(Option<u16>),
+    Anywhere,
+}
+
+/// Connects to `address`.
+pub(super) async fn connect(
+    address: SocketAddr,
+    from: From,
+    patience: Duration,
+) -> Result<Connected, Cause> {
+    let failed = |source: io::Error| Cause::Connect {
+        address,
+        source: Arc::new(source),
+    };
+    match tokio::time::timeout(patience, attempt(address, from)).await {
+        Ok(connected) => connected.map_err(failed),
+        Err(_) => Err(failed(io::ErrorKind::TimedOut.into())),
+    }
+}
+
+async fn attempt(address: SocketAddr, from: From) -> io::Result<Connected> {
+    let mut ports = candidates(from).into_iter();
+    loop {
+        let (socket, reserved) = match bind(&mut ports, |port| bound(address, port))? {
+            Some((socket, port)) => (socket, Some(port)),
+            None => (unbound(address)?, None),
+        };
+        match socket.connect(address).await {
+            Ok(stream) => {
+                settle(&stream)?;
+                return Ok(Connected { stream, reserved });
+            }
+            // The same four-tuple is still remembered somewhere: another port is another tuple.
+            Err(error) if reserved.is_some() && is_taken(&error) => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// The reserved ports in random order, the preferred one first.
+fn candidates(from: From) -> Vec<u16> {
+    let From::Reserved(preferred) = from else {
+        return Vec::new();
+    };
+    let mut ports: Vec<u16> = RESERVED.filter(|port| Some(*port) != preferred).collect();
+    fastrand::shuffle(&mut ports);
+    preferred.into_iter().chain(ports).collect()
+}
+
+/// The first port that can be bound; `None` where none can: they are all in use, or binding them is not permitted.
+fn bind<S>(
+    ports: &mut impl Iterator<Item = u16>,
+    mut bind: impl FnMut(u16) -> io::Result<S>,
+) -> io::Result<Option<(S, u16)>> {
+    for port in ports {
+        match bind(port) {
+            Ok(socket) => return Ok(Some((socket, port))),
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Ok(None),
+            Err(error) if is_taken(&error) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(None)
+}
+
+fn is_taken(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::AddrInUse | io::ErrorKind::AddrNotAvailable
+    )
+}
+
+fn bound(peer: SocketAddr, port: u16) -> io::Result<TcpSocket> {
+    let any = if peer.is_ipv4() {
+        IpAddr::V4(Ipv4Addr::UNSPECIFIED)
+    } else {
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED)
+    };
+    let socket = unbound(peer)?;
+    socket.bind(SocketAddr::new(any, port))?;
+    Ok(socket)
+}
+
+fn unbound(peer: SocketAddr) -> io::Result<TcpSocket> {
+    if peer.is_ipv4() {
+        TcpSocket::new_v4()
+    } else {
+        TcpSocket::new_v6()
+    }
+}
+
+/// Small calls go out at once, and a peer that is gone is noticed whether or not something is being sent.
+fn settle(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let socket = SockRef::from(stream);
+    let probe = PEER_GONE / 5;
+    socket.set_tcp_keepalive(
+        &TcpKeepalive::new()
+            .with_time(PEER_GONE)
+            .with_interval(probe),
+    )?;
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_user_timeout(Some(PEER_GONE))?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outcome(kind: Option<io::ErrorKind>) -> io::Result<&'static str> {
+        kind.map_or(Ok("socket"), |kind| Err(kind.into()))
+    }
+
+    #[test]
+    fn a_port_in_use_is_skipped_and_a_forbidden_one_ends_the_search() {
+        use io::ErrorKind::{AddrInUse, AddrNotAvailable, OutOfMemory, PermissionDenied};
+        let rows = [
+            ("the first is free", vec![None], Ok(Some(("socket", 600)))),
+            (
+                "two are taken",
+                vec![Some(AddrInUse), Some(AddrNotAvailable), None],
+                Ok(Some(("socket", 602))),
+            ),
+            ("all are taken", vec![Some(AddrInUse); 3], Ok(None)),
+            (
+                "not permitted",
+                vec![Some(AddrInUse), Some(PermissionDenied), None],
+                Ok(None),
+            ),
+            ("out of memory", vec![Some(OutOfMemory)], Err(OutOfMemory)),
+        ];
+        for (name, outcomes, want) in rows {
+            let mut outcomes = outcomes.into_iter();
+            let got = bind(&mut (600..603), |_| outcome(outcomes.next().unwrap()));
+            assert_eq!(got.map_err(|e| e.kind()), want, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_last_port_is_asked_for_first_and_each_once() {
+        let ports = candidates(From::Reserved(Some(700)));
+        assert_eq!((ports[0], ports.len()), (700, 512));
+        assert_eq!(
+            ports.iter().collect::<std::collections::HashSet<_>>().len(),
+            512
+        );
+        assert_ne!(
+            candidates(From::Reserved(None)),
+            candidates(From::Reserved(None))
+        );
+        assert!(candidates(From::Anywhere).is_empty());
+    }
+}

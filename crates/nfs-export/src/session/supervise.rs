@@ -1,0 +1,110 @@
+//! The task that keeps one export mounted.
+//!
+//! A lost connection is made again at once; where that fails, the share is down, and it is dialled until it is back: first after 100 ms,
+//! then at most 2 s apart, so that a share is in service again well within 5 s of its coming up.
+
+use std::{sync::Arc, sync::atomic::Ordering::Relaxed, time::Duration};
+
+use tokio::time::Instant;
+use tracing::{debug, info, warn};
+
+use super::{Backoff, Link, Live, Shared, dial::Dialer};
+use crate::{Cause, Error, State, error::Operation};
+
+const REDIAL_FIRST: Duration = Duration::from_millis(100);
+const REDIAL_MAX: Duration = Duration::from_secs(2);
+/// A connection that lasted this long was a good one.
+const SETTLED: Duration = Duration::from_secs(5);
+/// Connections in a row that may break sooner before the share counts as down between them.
+const SHORT_MAX: u32 = 3;
+
+/// Runs until it is aborted.
+pub(super) async fn supervise(shared: Arc<Shared>) {
+    let mut dialer = Dialer::new(Arc::clone(&shared)).await;
+    let mut backoff = Backoff::new(REDIAL_FIRST, REDIAL_MAX);
+    let mut short = 0;
+    loop {
+        let start = Instant::now();
+        let cause = match dialer.dial().await {
+            Err(cause) => cause,
+            Ok(live) => {
+                let cause = serve(&shared, &mut dialer, live).await;
+                short = if start.elapsed() < SETTLED {
+                    short + 1
+                } else {
+                    0
+                };
+                if short == 0 {
+                    backoff.reset();
+                }
+                shared.stats.reconnects.fetch_add(1, Relaxed);
+                if matches!(cause, Cause::Lost(_)) && short <= SHORT_MAX {
+                    debug!(share = %shared.name(), error = &cause as &dyn std::error::Error, "connection lost");
+                    shared.link.send_replace(Link::Dialing);
+                    continue;
+                }
+                cause
+            }
+        };
+        shared.down(cause);
+        tokio::time::sleep(backoff.next()).await;
+    }
+}
+
+/// Keeps `live` up until it breaks or cannot be mounted again; why.
+async fn serve(shared: &Shared, dialer: &mut Dialer, live: Live) -> Cause {
+    let mut live = Arc::new(live);
+    let mut stale = shared.stale.subscribe();
+    loop {
+        shared.up(&live);
+        tokio::select! {
+            why = live.mux.closed() => return Cause::Lost(why),
+            changed = stale.wait_for(|generation| *generation >= live.generation) => {
+                if changed.is_err() {
+                    return Cause::Lost(Arc::new(crate::Broken::Dropped));
+                }
+            }
+        }
+        info!(share = %shared.name(), "file handles are stale, mounting again");
+        match dialer.remount(&live).await {
+            Ok(mounted) => live = Arc::new(mounted),
+            Err(cause) => return cause,
+        }
+    }
+}
+
+// === impl Shared ===
+
+impl Shared {
+    /// `server:/export`, for errors and logs.
+    pub(super) fn name(&self) -> String {
+        format!("{}:{}", self.target.server, self.target.path)
+    }
+
+    fn up(&self, live: &Arc<Live>) {
+        self.link.send_replace(Link::Up(Arc::clone(live)));
+        self.state.send_if_modified(|state| {
+            let news = !matches!(state, State::Up);
+            if news {
+                info!(share = %self.name(), "share is up");
+                *state = State::Up;
+            }
+            news
+        });
+    }
+
+    fn down(&self, cause: Cause) {
+        let error = Arc::new(Error::new(Operation::Reach, &self.name(), cause));
+        self.link.send_replace(Link::Down(Arc::clone(&error)));
+        self.state.send_modify(|state| {
+            // An operator acts on what changed, not on each attempt.
+            let known = matches!(state, State::Down(last) if last.to_line() == error.to_line());
+            if known {
+                debug!(share = %self.name(), "share is still down");
+            } else {
+                warn!(share = %self.name(), error = &*error as &dyn std::error::Error, advice = error.advice(), "share is down");
+            }
+            *state = State::Down(error);
+        });
+    }
+}
