@@ -1,4 +1,9 @@
 //! The verbs of one NFSv3 export: make, rename, remove and look at directories.
+#![allow(
+    clippy::similar_names,
+    reason = "made and mode, last and lost: short words that say what they mean"
+)]
+
 mod error;
 mod export;
 mod path;

@@ -78,10 +78,14 @@ async fn carry_out(
     match session.call(&args).await?.result {
         Ok(_) => Ok(Renamed::Done),
         // Gone since it was looked up: either by an earlier copy of this call or by somebody else.
-        Err((nfsstat3::NFS3ERR_NOENT, _)) => match exists(session, Some(to_parent), to).await? {
-            true => Ok(Renamed::Done),
-            false => Ok(Renamed::NoSource),
-        },
+        Err((nfsstat3::NFS3ERR_NOENT, _)) => {
+            let done = exists(session, Some(to_parent), to).await?;
+            Ok(if done {
+                Renamed::Done
+            } else {
+                Renamed::NoSource
+            })
+        }
         // There since it was looked up.
         Err((
             nfsstat3::NFS3ERR_EXIST | nfsstat3::NFS3ERR_NOTEMPTY | nfsstat3::NFS3ERR_ISDIR,

@@ -82,7 +82,7 @@ impl Dialer {
                 Ok(live) => return Ok(live),
                 // A server that answered says more than one that did not.
                 Err(cause) if refused.is_none() || matches!(cause, Cause::Mount(_)) => {
-                    refused = Some(cause)
+                    refused = Some(cause);
                 }
                 Err(_) => {}
             }

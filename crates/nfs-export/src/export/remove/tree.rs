@@ -150,10 +150,10 @@ impl Tree {
     fn take_entry(&mut self, id: Id, entry: PageEntry) {
         match (entry.attributes, entry.handle) {
             (Some(attributes), Some(handle)) if attributes.type_ == ftype3::NF3DIR => {
-                self.child(id, entry.name, handle, &attributes)
+                self.child(id, entry.name, handle, &attributes);
             }
             (Some(attributes), _) if attributes.type_ != ftype3::NF3DIR => {
-                self.unlink(id, entry.name)
+                self.unlink(id, entry.name);
             }
             // What it is was not said. REMOVE would tell, but there are servers where it unlinks a directory.
             _ => {
@@ -210,7 +210,7 @@ impl Tree {
     ) {
         match result {
             Ok(Some(found)) if found.is_directory() => {
-                self.child(id, name, found.handle, &found.attributes)
+                self.child(id, name, found.handle, &found.attributes);
             }
             Ok(Some(_)) => self.unlink(id, name),
             Ok(None) => self.answered(id),
@@ -317,9 +317,7 @@ impl Tree {
                 ),
                 _,
             ) => self.vanished(id),
-            (Ok(Emptied::NotEmpty), Some(status))
-            | (Err(_), Some(status))
-            | (Err(status), None) => {
+            (Ok(Emptied::NotEmpty) | Err(_), Some(status)) | (Err(status), None) => {
                 self.failures
                     .add(self.nodes.path(id, None), Some(owner), Cause::Nfs(status));
                 self.leave(id);

@@ -17,6 +17,7 @@ const SHOWN_MAX: usize = 64;
 
 /// One directory.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(super) struct Node {
     pub(super) parent: Option<Id>,
     pub(super) name: Vec<u8>,
