@@ -234,6 +234,7 @@ fn nfs(
             value::DURATION,
             duration,
         )?,
+        ..default
     })
 }
 
