@@ -7,14 +7,14 @@
 
 use std::time::Duration;
 
-use nfs_export::{Created, Export, SubDir, Target};
+use nfs_export::{Created, Export, Target};
 use tracing::{Instrument, debug, info, info_span, warn};
 
-use super::Context;
 use super::events::{Event, Kind, Regarding};
 use super::failure::Failure;
 use super::queue::Done;
 use super::stores::ClaimKey;
+use super::{Context, parents};
 use crate::plan::claim::{self as plan, ClaimPlan, Ignore, Provision, Surroundings, Wait};
 use crate::plan::facts::{Claim, Class, Request, Standing};
 use crate::plan::{names, pv};
@@ -134,7 +134,7 @@ async fn act(
         .await
         .map_err(Failure::share(&target))?;
     if !still_wanted(ctx, &seen.claim) {
-        abandon(ctx, &export, &provision.dir, created).await;
+        abandon(ctx, &export, provision, created).await;
         return Ok(Provisioned::ClaimGone);
     }
     let Some(volume) = build(ctx, seen, provision) else {
@@ -169,20 +169,29 @@ fn still_wanted(ctx: &Context, claim: &Claim) -> bool {
         .is_some_and(|now| now.uid == claim.uid)
 }
 
-/// Takes back a directory that was made for a claim that is gone. Only an empty one, only one that this attempt made, and no fuss where it fails:
-/// an empty directory is no loss, and the share may be out of reach.
-async fn abandon(ctx: &Context, export: &Export, dir: &SubDir, created: Created) {
-    if created != Created::New {
+/// Takes back a directory that was made for a claim that is gone. Only an empty one, only one that this attempt made, only while nobody else has a part
+/// in it; and no fuss where it fails: an empty directory is no loss, and the share may be out of reach.
+async fn abandon(ctx: &Context, export: &Export, provision: &Provision, created: Created) {
+    let (place, volume) = (provision.share.place(&provision.dir), &provision.volume);
+    if created != Created::New
+        || ctx
+            .stores
+            .occupied(|occupied| occupied.around(&place, volume).next().is_some())
+    {
         return;
     }
-    match export.remove_empty_dir(dir).await {
-        Ok(_) => super::parents::remove_empty(ctx, export, dir).await,
+    let Ok(moving) = ctx.paths.move_away(volume, place) else {
+        return; // another claim with the same pattern has it by now
+    };
+    match export.remove_empty_dir(&provision.dir).await {
+        Ok(_) => parents::remove_empty(ctx, &provision.share, &provision.dir, volume).await,
         Err(error) => debug!(
             error = &error as &dyn std::error::Error,
-            dir = dir.as_str(),
+            dir = provision.dir.as_str(),
             "directory of a claim that is gone stays, empty"
         ),
     }
+    drop(moving);
 }
 
 // --- report ---

@@ -3,16 +3,20 @@
 //! RMDIR alone decides whether a directory is empty, so nothing that holds anything can be lost; the share's root is never asked for, because a
 //! [`SubDir`] has no name for it. A claim that makes a directory below at the same moment makes the parents again.
 
-use nfs_export::{Export, SubDir};
+use nfs_export::{SubDir, Target};
 use tracing::debug;
 
 use super::Context;
+use crate::plan::place::{Place, Relation};
+use crate::plan::shares::Share;
 
-/// Removes the parents of `dir`, the innermost first, up to the first that is not empty or that a volume has a part in.
-pub(super) async fn remove_empty(ctx: &Context, export: &Export, dir: &SubDir) {
+/// Removes the parents of `dir`, the innermost first, up to the first that is not empty or that belongs to a volume. `volume` is the one whose
+/// directory `dir` was.
+pub(super) async fn remove_empty(ctx: &Context, share: &Share, dir: &SubDir, volume: &str) {
+    let export = ctx.shares.export(&Target::from(share));
     let mut next = dir.parent();
     while let Some(parent) = next {
-        if is_somebodys(ctx, export, &parent) {
+        if is_somebodys(ctx, &share.place(&parent), volume) {
             return;
         }
         match export.remove_empty_dir(&parent).await {
@@ -32,17 +36,17 @@ pub(super) async fn remove_empty(ctx: &Context, export: &Export, dir: &SubDir) {
     }
 }
 
-/// Whether the directory itself is some volume's, or a share: those stay, empty or not.
-fn is_somebodys(ctx: &Context, export: &Export, dir: &SubDir) -> bool {
-    let target = export.target();
-    let Some(place) = crate::plan::place::Place::new(
-        &target.server,
-        &format!("{}/{}", target.path, dir.as_str()),
-    ) else {
-        return true;
-    };
-    ctx.stores.served().guard(&place).is_err()
-        || ctx
-            .stores
-            .occupied(|occupied| occupied.around(&place, "").next().is_some())
+/// Whether the directory is a share, or a volume other than `but` has it, or one above it: such a directory stays, empty or not.
+fn is_somebodys(ctx: &Context, place: &Place, but: &str) -> bool {
+    let claims_it = |relation| matches!(relation, Relation::Same | Relation::Contains);
+    let arriving = ctx.paths.arriving(but);
+    ctx.stores.served().guard(place).is_err()
+        || arriving
+            .iter()
+            .any(|other| other.relation(place).is_some_and(claims_it))
+        || ctx.stores.occupied(|occupied| {
+            occupied
+                .around(place, but)
+                .any(|(relation, _)| claims_it(relation))
+        })
 }

@@ -137,7 +137,7 @@ async fn move_to_archive(ctx: &Context, volume: &Volume, archive: &Archive) -> R
             }
         }
         drop(moving);
-        parents::remove_empty(ctx, &export, &archive.from).await;
+        parents::remove_empty(ctx, &archive.share, &archive.from, &volume.name).await;
         return Ok(());
     }
     Err(Failure::NoArchiveName(archive.from.as_str().to_owned()))
@@ -169,7 +169,7 @@ async fn remove(ctx: &Context, volume: &Volume, delete: &Delete) -> Result<(), F
         files = removed.files,
         "directory removed"
     );
-    parents::remove_empty(ctx, &export, &delete.dir).await;
+    parents::remove_empty(ctx, &delete.share, &delete.dir, &volume.name).await;
     Ok(())
 }
 
