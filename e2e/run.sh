@@ -51,12 +51,13 @@ finish() {
         echo "e2e: failed ($code); the world's logs are in $E2E_WORLD"
     fi
     # Said last, so that a long log ends with what counts.
-    grep -E '^test result:' "$log" || true
+    sed -n "s/^test result:/$what: &/p" "$log"
     rm -f "$log"
     exit $code
 }
 trap finish EXIT
-trap 'exit 130' INT TERM
+trap 'exit 130' INT
+trap 'exit 143' TERM
 
 "$E2E/world.sh" up
 stage "world up"
