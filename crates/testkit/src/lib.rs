@@ -1,3 +1,4 @@
 //! Doubles for tests and the demo: an API server (`api`).
 
 pub mod api;
+pub mod nfs;
