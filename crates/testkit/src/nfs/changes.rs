@@ -68,10 +68,10 @@ impl DirFs {
         &self,
         dir: &Handle,
         parent: &Statx,
-        place: Place,
+        place: &Place,
         mode: Option<u32>,
     ) -> Result<(Handle, fattr3), nfsstat3> {
-        settle(&place, parent, mode, dir.errand)?;
+        settle(place, parent, mode, dir.errand)?;
         let stat = stat_at(&place.dir, &place.name).map_err(status)?;
         let handle = self.tree().remember(dir.id, &place.name, &stat);
         Ok((handle, self.describe(&stat)))
@@ -150,7 +150,7 @@ impl NfsFileSystem for DirFs {
             Nfs3Option::Some(mode) => mode,
             Nfs3Option::None => DEFAULT_FILE_MODE,
         };
-        self.adopt(dir, &parent, place, Some(mode))
+        self.adopt(dir, &parent, &place, Some(mode))
     }
 
     async fn create_exclusive(
@@ -181,7 +181,7 @@ impl NfsFileSystem for DirFs {
         let mode = asked
             .filter(|_| !self.mkdir_ignores_mode())
             .unwrap_or(DEFAULT_DIR_MODE);
-        self.adopt(dir, &parent, place, Some(mode))
+        self.adopt(dir, &parent, &place, Some(mode))
     }
 
     async fn remove(&self, dir: &Handle, name: &filename3<'_>) -> Result<(), nfsstat3> {
@@ -247,7 +247,7 @@ impl NfsFileSystem for DirFs {
             stat,
         };
         // A symbolic link has no mode of its own.
-        self.adopt(dir, &parent, place, None)
+        self.adopt(dir, &parent, &place, None)
     }
 
     async fn commit(&self, id: &Handle, _offset: u64, _count: u32) -> Result<(), nfsstat3> {

@@ -18,16 +18,16 @@ use super::tree::stat_at;
 
 const CHUNK: usize = 8 * 1024;
 
-/// The raw names of a directory from a cookie on.
+/// The entries of a directory from a cookie on.
 #[derive(Debug)]
 pub(super) struct Names {
     pub(super) fd: OwnedFd,
-    ready: VecDeque<Name>,
+    ready: VecDeque<Entry>,
     end: bool,
 }
 
 #[derive(Debug)]
-pub(super) struct Name {
+pub(super) struct Entry {
     pub(super) name: Vec<u8>,
     pub(super) inode: u64,
     pub(super) cookie: u64,
@@ -56,7 +56,7 @@ impl Names {
         })
     }
 
-    pub(super) fn next(&mut self) -> rustix::io::Result<Option<Name>> {
+    pub(super) fn next(&mut self) -> rustix::io::Result<Option<Entry>> {
         if self.ready.is_empty() && !self.end {
             self.fill()?;
         }
@@ -68,17 +68,13 @@ impl Names {
         let mut raw = RawDir::new(&self.fd, buffer.spare_capacity_mut());
         loop {
             match raw.next() {
-                None => {
-                    self.end = true;
-                    return Ok(());
-                }
                 // A directory that was removed while it was open has no entries.
-                Some(Err(Errno::NOENT)) => {
+                None | Some(Err(Errno::NOENT)) => {
                     self.end = true;
                     return Ok(());
                 }
                 Some(Err(errno)) => return Err(errno),
-                Some(Ok(entry)) => self.ready.push_back(Name {
+                Some(Ok(entry)) => self.ready.push_back(Entry {
                     name: entry.file_name().to_bytes().to_vec(),
                     inode: entry.ino(),
                     cookie: entry.next_entry_cookie(),
@@ -99,7 +95,7 @@ impl Listing {
     }
 
     /// What is known of one name; nothing when it has gone since the directory was read.
-    fn describe(&self, entry: Name) -> Option<DirEntryPlus<Handle>> {
+    fn describe(&self, entry: &Entry) -> Option<DirEntryPlus<Handle>> {
         let mut described = DirEntryPlus {
             fileid: entry.inode,
             name: filename3::from(entry.name.clone()),
@@ -134,7 +130,7 @@ impl ReadDirPlusIterator<Handle> for Listing {
                 Ok(None) => return NextResult::Eof,
                 Err(errno) => return NextResult::Err(status(errno)),
                 Ok(Some(entry)) => {
-                    if let Some(described) = self.describe(entry) {
+                    if let Some(described) = self.describe(&entry) {
                         return NextResult::Ok(described);
                     }
                 }

@@ -45,9 +45,7 @@ pub struct Builder {
     export: String,
     ip: IpAddr,
     ports: Wanted,
-    reserved_ports: bool,
-    auth_sys: bool,
-    root_squash: bool,
+    admission: Admission,
     mkdir_ignores_mode: bool,
     generation: u64,
 }
@@ -61,6 +59,14 @@ pub struct Server {
     wanted: Wanted,
     ports: Ports,
     running: Option<Running>,
+}
+
+/// Who is let in from the start.
+#[derive(Debug, Clone, Copy, Default)]
+struct Admission {
+    reserved_ports: bool,
+    auth_sys: bool,
+    root_squash: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -116,19 +122,19 @@ impl Builder {
     /// Refuses callers from ports over 1023, as exports are by default on Linux (`secure`): MNT with `MNT3ERR_ACCES`, file operations
     /// with `NFS3ERR_PERM`. Default off.
     pub fn require_reserved_ports(mut self, require: bool) -> Self {
-        self.reserved_ports = require;
+        self.admission.reserved_ports = require;
         self
     }
 
     /// Answers file operations under AUTH_NULL with `AUTH_TOOWEAK`. Default off: their caller counts as nobody (65534).
     pub fn require_auth_sys(mut self, require: bool) -> Self {
-        self.auth_sys = require;
+        self.admission.auth_sys = require;
         self
     }
 
     /// Takes user and group 0 for nobody (65534). Default off.
     pub fn root_squash(mut self, squash: bool) -> Self {
-        self.root_squash = squash;
+        self.admission.root_squash = squash;
         self
     }
 
@@ -156,9 +162,9 @@ impl Builder {
             log: CallLog::new(),
             faults: Faults::default(),
             export: self.export,
-            reserved_ports: AtomicBool::new(self.reserved_ports),
-            auth_sys: AtomicBool::new(self.auth_sys),
-            root_squash: AtomicBool::new(self.root_squash),
+            reserved_ports: AtomicBool::new(self.admission.reserved_ports),
+            auth_sys: AtomicBool::new(self.admission.auth_sys),
+            root_squash: AtomicBool::new(self.admission.root_squash),
             is_exported: AtomicBool::new(true),
             is_open: watch::Sender::new(true),
             kicked: watch::Sender::new(()),
@@ -190,9 +196,7 @@ impl Server {
             export: "/export".to_owned(),
             ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
             ports: Wanted::One(0),
-            reserved_ports: false,
-            auth_sys: false,
-            root_squash: false,
+            admission: Admission::default(),
             mkdir_ignores_mode: false,
             generation: 1,
         }

@@ -37,8 +37,8 @@ pub(super) fn truncate(place: &Place, size: u64) -> Result<(), nfsstat3> {
 }
 
 fn chown(place: &Place, wanted: &sattr3, caller: Option<Errand>) -> Result<(), nfsstat3> {
-    let uid = option(&wanted.uid).filter(|uid| *uid != place.stat.stx_uid);
-    let gid = option(&wanted.gid).filter(|gid| *gid != place.stat.stx_gid);
+    let uid = option(wanted.uid).filter(|uid| *uid != place.stat.stx_uid);
+    let gid = option(wanted.gid).filter(|gid| *gid != place.stat.stx_gid);
     if uid.is_none() && gid.is_none() {
         return Ok(());
     }
@@ -99,9 +99,9 @@ fn literal(time: nfstime3) -> Timespec {
     }
 }
 
-fn option(value: &Nfs3Option<u32>) -> Option<u32> {
+fn option(value: Nfs3Option<u32>) -> Option<u32> {
     match value {
-        Nfs3Option::Some(value) => Some(*value),
+        Nfs3Option::Some(value) => Some(value),
         Nfs3Option::None => None,
     }
 }

@@ -106,7 +106,7 @@ pub async fn mkdir(
         attributes: mk_mode(mode),
     };
     match client.mkdir(&args).await.unwrap() {
-        Nfs3Result::Ok(made) => Ok((made.obj.unwrap(), made.obj_attributes.unwrap())),
+        Nfs3Result::Ok(new) => Ok((new.obj.unwrap(), new.obj_attributes.unwrap())),
         Nfs3Result::Err((status, _)) => Err(status),
     }
 }

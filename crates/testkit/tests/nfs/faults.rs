@@ -146,27 +146,27 @@ async fn mount_can_be_refused_with_any_status() {
 async fn rpc_level_refusals_are_what_they_are_called() {
     let world = mk_world(|b| b).await;
     let mut client = mk_client(&world.server).await;
-    let mut meet = async |effect| {
+    let mut error_of = async |effect| {
         let rule = Rule::on(Procedure::NULL, effect).times(1);
         world.server.faults().inject(rule);
         client.null().await.unwrap_err()
     };
     let (low, high) = (4, 5);
-    let met = meet(Effect::Accept(AcceptError::ProgUnavail)).await;
+    let met = error_of(Effect::Accept(AcceptError::ProgUnavail)).await;
     assert!(matches!(met, RpcError::ProgUnavail));
-    let met = meet(Effect::Accept(AcceptError::ProgMismatch { low, high })).await;
+    let met = error_of(Effect::Accept(AcceptError::ProgMismatch { low, high })).await;
     assert!(matches!(met, RpcError::ProgMismatch { low: 4, high: 5 }));
-    let met = meet(Effect::Accept(AcceptError::ProcUnavail)).await;
+    let met = error_of(Effect::Accept(AcceptError::ProcUnavail)).await;
     assert!(matches!(met, RpcError::ProcUnavail));
-    let met = meet(Effect::Accept(AcceptError::GarbageArgs)).await;
+    let met = error_of(Effect::Accept(AcceptError::GarbageArgs)).await;
     assert!(matches!(met, RpcError::GarbageArgs));
-    let met = meet(Effect::Accept(AcceptError::SystemErr)).await;
+    let met = error_of(Effect::Accept(AcceptError::SystemErr)).await;
     assert!(matches!(met, RpcError::SystemErr));
-    let met = meet(Effect::RpcMismatch { low, high }).await;
+    let met = error_of(Effect::RpcMismatch { low, high }).await;
     assert!(matches!(met, RpcError::RpcMismatch { low: 4, high: 5 }));
-    let met = meet(Effect::Auth(auth_stat::AUTH_REJECTEDCRED)).await;
+    let met = error_of(Effect::Auth(auth_stat::AUTH_REJECTEDCRED)).await;
     assert!(matches!(met, RpcError::Auth(auth_stat::AUTH_REJECTEDCRED)));
-    let met = meet(Effect::WrongXid).await;
+    let met = error_of(Effect::WrongXid).await;
     assert!(matches!(met, RpcError::UnexpectedXid));
 }
 
