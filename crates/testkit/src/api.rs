@@ -40,7 +40,10 @@ mod watch;
 use std::{
     io,
     net::{Ipv4Addr, SocketAddr, TcpListener},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -92,6 +95,8 @@ struct Shared {
     bookmark_every: Duration,
     controllers: tokio::sync::watch::Sender<bool>,
     running: tokio::sync::watch::Sender<bool>,
+    /// How many times the server was stopped; what came in before a stop has no effect after it.
+    stops: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -108,7 +113,7 @@ impl Default for Options {
             port: 0,
             controllers: true,
             anonymous: User::admin(),
-            history: 200_000,
+            history: 50_000,
             bookmark_every: Duration::from_secs(5),
         }
     }
@@ -136,6 +141,7 @@ impl Server {
             bookmark_every: options.bookmark_every,
             controllers: tokio::sync::watch::Sender::new(options.controllers),
             running: tokio::sync::watch::Sender::new(true),
+            stops: AtomicU64::new(0),
         });
         seed::namespaces(&shared.store);
         runtime.spawn(binder::run(shared.clone()));
@@ -195,6 +201,7 @@ impl Server {
     /// Stops as a killed process does: the port refuses, every connection is cut. What is stored stays.
     pub async fn stop(&self) {
         self.shared.running.send_replace(false);
+        self.shared.stops.fetch_add(1, Ordering::SeqCst);
         let serving = self
             .serving
             .lock()
@@ -305,6 +312,10 @@ impl Drop for Server {
 impl Shared {
     fn controllers_on(&self) -> bool {
         *self.controllers.borrow()
+    }
+
+    fn life(&self) -> u64 {
+        self.stops.load(Ordering::SeqCst)
     }
 
     /// Returns when the controllers may work: switched on, the server running and not frozen.

@@ -4,6 +4,7 @@
 //! Each test works in a namespace of its own and gives its cluster objects names with that namespace in them.
 
 mod conformance {
+    pub mod access;
     pub mod binding;
     pub mod lists;
     pub mod objects;

@@ -1,14 +1,17 @@
 //! From a body to an object that may be stored: decoding, defaults, and what the admission plugins of a real server add.
 
-use std::cmp::Reverse;
+mod decode;
+mod defaults;
 
-use serde_json::{Value, json};
+use serde_json::Value;
+
+pub(crate) use self::decode::decode;
 
 use super::{
     object,
     resources::{Resource, known},
     status::{Cause, Failure},
-    store::{Key, Object, Transaction},
+    store::{Key, Transaction},
     validate,
 };
 
@@ -17,48 +20,6 @@ use super::{
 pub(crate) struct Intake {
     /// Put the protection finalizers on claims and volumes, because somebody is there to take them off.
     pub(crate) protect: bool,
-}
-
-/// Reads a body as an object of a kind, known fields only.
-///
-/// # Errors
-/// 400 for another kind, wrong types, and (if strict) unknown fields.
-pub(crate) fn decode(resource: &Resource, mut body: Value, strict: bool) -> Result<Value, Failure> {
-    let kind = resource.kind;
-    let version = resource.version;
-    let cannot = |why: String| {
-        let message =
-            format!("{kind} in version \"{version}\" cannot be handled as a {kind}: {why}");
-        Failure::bad_request(message)
-    };
-    if !body.is_object() {
-        return Err(cannot("the body is no object".to_owned()));
-    }
-    let said = object::text(&body, "/kind");
-    let said_version = object::text(&body, "/apiVersion");
-    if (!said.is_empty() && said != kind)
-        || (!said_version.is_empty() && said_version != resource.api_version())
-    {
-        let message = format!(
-            "{said} in version \"{said_version}\" cannot be handled as a {kind}: converting to {kind}: unknown conversion"
-        );
-        return Err(Failure::bad_request(message));
-    }
-    body["kind"] = kind.into();
-    body["apiVersion"] = resource.api_version().into();
-    check_micro_times(&body).map_err(cannot)?;
-    object::unset(&mut body, &["metadata", "managedFields"]);
-    let asked = strict.then(|| body.clone());
-    let mut decoded = resource
-        .decode(body)
-        .map_err(|why| cannot(format!("json: {why}")))?;
-    if let Some(field) = asked.and_then(|asked| unknown_field(&asked, &decoded, "")) {
-        return Err(cannot(format!(
-            "strict decoding error: unknown field \"{field}\""
-        )));
-    }
-    drop_zero_values(&mut decoded);
-    Ok(decoded)
 }
 
 /// Makes a decoded body into the object to create.
@@ -97,9 +58,9 @@ pub(crate) fn create(
     if resource.status {
         object::unset(&mut value, &["status"]);
     }
-    defaults(tx, resource, &mut value);
+    defaults::fill(tx, resource, &mut value);
     if intake.protect {
-        protect(resource, &mut value);
+        defaults::protect(resource, &mut value);
     }
     validate::created(resource, &value)?;
     Ok(value)
@@ -227,153 +188,10 @@ fn name(resource: &Resource, value: &mut Value) -> Result<(), Failure> {
     Ok(())
 }
 
-fn defaults(tx: &Transaction<'_>, resource: &Resource, value: &mut Value) {
-    let mut default = |path: &[&str], fallback: Value| {
-        let pointer = format!("/{}", path.join("/"));
-        if value.pointer(&pointer).is_none() {
-            object::set(value, path, fallback);
-        }
-    };
-    match resource.kind {
-        "PersistentVolumeClaim" => {
-            default(&["spec", "volumeMode"], "Filesystem".into());
-            default(&["status"], json!({"phase": "Pending"}));
-            default_class(tx, value);
-            mirror_data_source(value);
-        }
-        "PersistentVolume" => {
-            default(&["spec", "volumeMode"], "Filesystem".into());
-            default(&["spec", "persistentVolumeReclaimPolicy"], "Retain".into());
-            let status = json!({"phase": "Pending", "lastPhaseTransitionTime": object::now()});
-            default(&["status"], status);
-        }
-        "StorageClass" => {
-            default(&["reclaimPolicy"], "Delete".into());
-            default(&["volumeBindingMode"], "Immediate".into());
-        }
-        "Namespace" => {
-            default(&["status"], json!({"phase": "Active"}));
-            default(&["spec", "finalizers"], json!(["kubernetes"]));
-            let name = object::name(value).to_owned();
-            let path = ["metadata", "labels", "kubernetes.io/metadata.name"];
-            object::set(value, &path, name.into());
-        }
-        "Pod" => default(&["status"], json!({"phase": "Pending"})),
-        "Deployment" | "StatefulSet" => default(&["spec", "replicas"], 1.into()),
-        _ => {}
-    }
-}
-
-/// The DefaultStorageClass plugin: of several defaults the newest, then the first by name.
-fn default_class(tx: &Transaction<'_>, claim: &mut Value) {
-    let beta = object::annotation(claim, "volume.beta.kubernetes.io/storage-class");
-    if beta.is_some() || claim["spec"].get("storageClassName").is_some() {
-        return;
-    }
-    let mut classes = tx.all(known("storageclasses"));
-    classes.retain(|class| {
-        let names = [
-            "storageclass.kubernetes.io/is-default-class",
-            "storageclass.beta.kubernetes.io/is-default-class",
-        ];
-        names
-            .iter()
-            .any(|name| object::annotation(class, name) == Some("true"))
-    });
-    let made = |class: &Object| object::text(class, "/metadata/creationTimestamp").to_owned();
-    classes.sort_by_key(|class| Reverse(made(class)));
-    if let Some(class) = classes.first() {
-        let name = object::name(class).to_owned();
-        object::set(claim, &["spec", "storageClassName"], name.into());
-    }
-}
-
-fn mirror_data_source(claim: &mut Value) {
-    let spec = &mut claim["spec"];
-    for (from, to) in [
-        ("dataSource", "dataSourceRef"),
-        ("dataSourceRef", "dataSource"),
-    ] {
-        if let (Some(source), None) = (spec.get(from).cloned(), spec.get(to))
-            && source.get("namespace").is_none()
-        {
-            spec[to] = source;
-        }
-    }
-}
-
-/// The StorageObjectInUseProtection plugin.
-fn protect(resource: &Resource, value: &mut Value) {
-    let finalizer = match resource.kind {
-        "PersistentVolumeClaim" => "kubernetes.io/pvc-protection",
-        "PersistentVolume" => "kubernetes.io/pv-protection",
-        _ => return,
-    };
-    let mut held = object::strings(value, "/metadata/finalizers");
-    if !held.iter().any(|f| f == finalizer) {
-        held.push(finalizer.to_owned());
-        object::set(value, &["metadata", "finalizers"], held.into());
-    }
-}
-
 fn keep(old: &Value, new: &mut Value, path: &[&str]) {
     let pointer = format!("/{}", path.join("/"));
     match old.pointer(&pointer) {
         Some(value) => object::set(new, path, value.clone()),
         None => object::unset(new, path),
-    }
-}
-
-/// What Go's `omitempty` leaves out.
-fn drop_zero_values(value: &mut Value) {
-    let empty = |value: &Value| match value {
-        Value::Object(map) => map.is_empty(),
-        Value::Array(items) => items.is_empty(),
-        Value::String(text) => text.is_empty(),
-        Value::Null => true,
-        _ => false,
-    };
-    if let Some(metadata) = value["metadata"].as_object_mut() {
-        metadata.retain(|_, field| !empty(field));
-    }
-    if value.pointer("/spec/nfs/readOnly") == Some(&Value::Bool(false)) {
-        object::unset(value, &["spec", "nfs", "readOnly"]);
-    }
-}
-
-fn check_micro_times(body: &Value) -> Result<(), String> {
-    for pointer in ["/spec/acquireTime", "/spec/renewTime", "/eventTime"] {
-        let time = object::text(body, pointer);
-        if !time.is_empty() && !validate::is_micro_time(time) {
-            return Err(format!(
-                "parsing time {time:?} as \"2006-01-02T15:04:05.000000Z07:00\": cannot parse"
-            ));
-        }
-    }
-    Ok(())
-}
-
-/// The path of a field that was sent and is not known.
-fn unknown_field(sent: &Value, known: &Value, path: &str) -> Option<String> {
-    match (sent, known) {
-        (Value::Object(sent), Value::Object(known)) => sent.iter().find_map(|(field, value)| {
-            let path = if path.is_empty() {
-                field.clone()
-            } else {
-                format!("{path}.{field}")
-            };
-            match known.get(field) {
-                Some(known) => unknown_field(value, known, &path),
-                None if value.is_null() => None,
-                None => Some(path),
-            }
-        }),
-        (Value::Array(sent), Value::Array(known)) => {
-            let pairs = sent.iter().zip(known).enumerate();
-            pairs
-                .into_iter()
-                .find_map(|(i, (sent, known))| unknown_field(sent, known, &format!("{path}[{i}]")))
-        }
-        _ => None,
     }
 }

@@ -40,6 +40,8 @@ struct Binder {
     /// Volumes by the claim that they name.
     volumes_of: BTreeMap<Key, BTreeSet<Key>>,
     claim_of: BTreeMap<Key, Key>,
+    /// Volumes that name no claim.
+    free: BTreeSet<Key>,
     /// Claims that wait for a volume.
     pending: BTreeSet<Key>,
     terminating: BTreeSet<Key>,
@@ -84,7 +86,9 @@ impl Binder {
         }
         for key in due.claims {
             let named = self.volumes_of.get(&key).cloned().unwrap_or_default();
-            let waits = shared.store.transact(|tx| claim::sync(tx, &key, &named));
+            let waits = shared
+                .store
+                .transact(|tx| claim::sync(tx, &key, &named, &self.free));
             if waits {
                 self.pending.insert(key);
             } else {
@@ -154,6 +158,7 @@ impl Binder {
             }
             self.due.claims.insert(claim);
         }
+        self.free.remove(&key);
         let reference = change.now["spec"].get("claimRef");
         if let Some(claim) = reference.map(claim_key) {
             if !change.deleted {
@@ -164,8 +169,9 @@ impl Binder {
                 self.claim_of.insert(key.clone(), claim.clone());
             }
             self.due.claims.insert(claim);
-        } else {
+        } else if !change.deleted {
             // Any claim that waits may take it.
+            self.free.insert(key.clone());
             self.due.claims.extend(self.pending.iter().cloned());
         }
         self.due.volumes.insert(key);

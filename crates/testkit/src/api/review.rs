@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{
     Shared, auth::User, object, rbac, request::Target, resources::known, status::Failure,
-    store::Key,
+    store::Key, verbs::Body,
 };
 
 /// Answers such a request; none if it is for a stored kind.
@@ -15,7 +15,7 @@ pub(crate) fn answer(
     shared: &Shared,
     user: &User,
     target: &Target,
-    body: &[u8],
+    body: Body<'_>,
 ) -> Option<Result<Value, Failure>> {
     let reviewing = target.group == "authorization.k8s.io"
         && target.version == "v1"
@@ -29,19 +29,18 @@ pub(crate) fn answer(
     if target.verb != "create" {
         return Some(Err(Failure::method_not_allowed()));
     }
-    let body = parse(body);
-    Some(body.and_then(|body| {
+    let kind = if reviewing {
+        "SelfSubjectAccessReview"
+    } else {
+        "TokenRequest"
+    };
+    Some(body.parse(kind).and_then(|body| {
         if reviewing {
             review(shared, user, body)
         } else {
             token(shared, target)
         }
     }))
-}
-
-fn parse(body: &[u8]) -> Result<Value, Failure> {
-    serde_json::from_slice(body)
-        .map_err(|why| Failure::bad_request(format!("json parse error: {why}")))
 }
 
 fn review(shared: &Shared, user: &User, mut body: Value) -> Result<Value, Failure> {

@@ -36,6 +36,8 @@ struct Asked {
     query: Query,
     target: Target,
     body: Bytes,
+    /// The life of the server that the request came in.
+    life: u64,
 }
 
 /// Answers a request.
@@ -51,6 +53,7 @@ pub(crate) async fn handle(
     let target = Target::parse(&parts.method, &path, &query);
     let body = to_bytes(body, MAX_BODY).await;
     let thawed = shared.faults.thawed();
+    let life = shared.life();
     let work = async move {
         thawed.await;
         let Ok(body) = body else {
@@ -62,6 +65,7 @@ pub(crate) async fn handle(
             query,
             target,
             body,
+            life,
         };
         asked.answer(&shared).await
     };
@@ -79,6 +83,9 @@ impl Asked {
             .map_or(String::new(), |user| user.name.clone());
         let record = |code| shared.audit.record(&name, &self.target, agent, code);
         shared.faults.pass_gates(&self.target).await;
+        if self.life != shared.life() {
+            return Err(Cut);
+        }
         let fault = shared.faults.take(&self.target);
         if fault == Some(Fault::Cut) {
             record(0);
@@ -111,7 +118,7 @@ impl Asked {
         if !discovery::has_group(&self.target.group) {
             return Ok(no_such_path());
         }
-        if let Some(answer) = review::answer(shared, user, &self.target, &self.body) {
+        if let Some(answer) = review::answer(shared, user, &self.target, self.body()) {
             return answer.map(|review| json_response(201, &review));
         }
         self.on_kind(shared)
@@ -135,16 +142,12 @@ impl Asked {
                 Body::from_stream(watch.into_stream()),
             ));
         }
-        let content_type = text(&self.parts.headers, header::CONTENT_TYPE);
         let call = Call {
             store: &shared.store,
             resource,
             target: &self.target,
             query: &self.query,
-            body: verbs::Body {
-                content_type: content_type.split(';').next().unwrap_or("").trim(),
-                bytes: &self.body,
-            },
+            body: self.body(),
             protect: shared.controllers_on(),
         };
         let (code, bytes) = match call.run()? {
@@ -157,6 +160,14 @@ impl Asked {
             Outcome::Many(items, metadata) => (200, render.many(resource, &items, metadata)),
         };
         Ok(response(code, render.content_type(), bytes.into()))
+    }
+
+    fn body(&self) -> verbs::Body<'_> {
+        let content_type = text(&self.parts.headers, header::CONTENT_TYPE);
+        verbs::Body {
+            content_type: content_type.split(';').next().unwrap_or("").trim(),
+            bytes: &self.body,
+        }
     }
 }
 

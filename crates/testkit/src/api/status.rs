@@ -197,8 +197,12 @@ impl Failure {
         Self::of(410, "Expired", message)
     }
 
-    pub(crate) fn continue_too_old() -> Self {
-        let message = "The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter.";
+    pub(crate) fn list_too_old(continued: bool) -> Self {
+        let message = if continued {
+            "The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter."
+        } else {
+            "The resourceVersion for the provided list is too old."
+        };
         Self::of(410, "Expired", message)
     }
 

@@ -7,6 +7,8 @@
 //! A watch is a cursor into the history, so it can neither miss a change nor hold a writer up. A list at an older
 //! resourceVersion is the live map with the later changes undone.
 
+mod transaction;
+
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -15,6 +17,7 @@ use std::{
 use serde_json::Value;
 use tokio::sync::watch;
 
+pub(crate) use self::transaction::Transaction;
 use super::{
     object,
     resources::{RESOURCES, Resource},
@@ -49,14 +52,6 @@ pub(crate) struct Store {
     state: Mutex<State>,
     latest: watch::Sender<u64>,
     kept: usize,
-}
-
-/// Reads and writes under the lock. What is put is visible at once and is not rolled back, so check first.
-#[derive(Debug)]
-pub(crate) struct Transaction<'a> {
-    state: &'a mut State,
-    kept: usize,
-    rehearsal: bool,
 }
 
 #[derive(Debug)]
@@ -172,7 +167,7 @@ impl Store {
             return Err(Failure::from_the_future(at, state.version));
         }
         if at < state.compacted || at < table.forgotten {
-            return Err(Failure::continue_too_old());
+            return Err(Failure::list_too_old(start.is_some()));
         }
         let wanted = |key: &Key| start.is_none_or(|start| key > start);
         let undone = table.undone_after(at);
@@ -223,84 +218,6 @@ impl Store {
     fn lock(&self) -> MutexGuard<'_, State> {
         // A panic under the lock is a failed test already; the maps themselves are whole.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-// === impl Transaction ===
-
-impl Transaction<'_> {
-    pub(crate) fn get(&self, resource: &Resource, key: &Key) -> Option<Object> {
-        self.state.table(resource).live.get(key).cloned()
-    }
-
-    pub(crate) fn all(&self, resource: &Resource) -> Vec<Object> {
-        let live = &self.state.table(resource).live;
-        live.values().cloned().collect()
-    }
-
-    /// Stores an object under its own name. A write that changes nothing takes no resourceVersion.
-    pub(crate) fn put(&mut self, resource: &Resource, mut value: Value) -> Object {
-        let key = Key::of(&value);
-        let before = self.get(resource, &key);
-        if let Some(before) = &before {
-            let held = object::resource_version(before);
-            object::set(&mut value, &["metadata", "resourceVersion"], held.into());
-            if **before == value {
-                return before.clone();
-            }
-        }
-        if self.rehearsal {
-            return Arc::new(value);
-        }
-        let now = self.stamp(value);
-        let table = self.state.table_mut(resource);
-        table.live.insert(key.clone(), now.clone());
-        self.record(resource, key, before, now.clone(), false);
-        now
-    }
-
-    /// Takes an object out; its last state is returned, at the version of the deletion.
-    pub(crate) fn remove(&mut self, resource: &Resource, last: Value) -> Object {
-        if self.rehearsal {
-            return Arc::new(last);
-        }
-        let key = Key::of(&last);
-        let before = self.state.table_mut(resource).live.remove(&key);
-        let last = self.stamp(last);
-        self.record(resource, key, before, last.clone(), true);
-        last
-    }
-
-    fn stamp(&mut self, mut value: Value) -> Object {
-        self.state.version += 1;
-        let version = self.state.version.to_string();
-        object::set(&mut value, &["metadata", "resourceVersion"], version.into());
-        Arc::new(value)
-    }
-
-    fn record(
-        &mut self,
-        resource: &Resource,
-        key: Key,
-        before: Option<Object>,
-        now: Object,
-        deleted: bool,
-    ) {
-        let change = Change {
-            version: self.state.version,
-            key,
-            before,
-            now,
-            deleted,
-        };
-        let kept = self.kept;
-        let table = self.state.table_mut(resource);
-        table.history.push_back(change);
-        while table.history.len() > kept {
-            if let Some(old) = table.history.pop_front() {
-                table.forgotten = old.version;
-            }
-        }
     }
 }
 

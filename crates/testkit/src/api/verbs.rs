@@ -1,13 +1,22 @@
 //! The verbs on stored kinds: read, check, write, each write in one transaction.
 
+mod body;
+mod finish;
+
 use serde_json::{Value, json};
+
+use self::finish::{check_namespace_may_go, check_preconditions, success};
+pub(crate) use self::{
+    body::Body,
+    finish::{remove, store_or_finish},
+};
 
 use super::{
     admission::{self, Intake},
     list, object,
     patch::Patch,
     request::{Query, Target},
-    resources::{Resource, known},
+    resources::Resource,
     select::Selector,
     status::Failure,
     store::{Key, Object, Store, Transaction},
@@ -20,13 +29,6 @@ pub(crate) enum Outcome {
     One(u16, Value),
     /// Objects of one kind and the list's metadata.
     Many(Vec<Object>, Value),
-}
-
-/// A body as it came.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Body<'a> {
-    pub(crate) content_type: &'a str,
-    pub(crate) bytes: &'a [u8],
 }
 
 /// One request on one kind.
@@ -82,7 +84,7 @@ impl Call<'_> {
         }
         let body = admission::decode(
             self.resource,
-            self.body.parse(self.resource)?,
+            self.body.parse(self.resource.kind)?,
             self.strict(),
         )?;
         self.transact(|tx| self.insert(tx, body))
@@ -106,7 +108,7 @@ impl Call<'_> {
     fn update(&self) -> Result<Outcome, Failure> {
         let body = admission::decode(
             self.resource,
-            self.body.parse(self.resource)?,
+            self.body.parse(self.resource.kind)?,
             self.strict(),
         )?;
         self.check_name(&body)?;
@@ -222,118 +224,6 @@ impl Call<'_> {
         }
         Ok(())
     }
-}
-
-// === impl Body ===
-
-impl Body<'_> {
-    /// The body as JSON, whether it came as JSON or YAML.
-    fn parse(&self, resource: &Resource) -> Result<Value, Failure> {
-        let kind = resource.kind;
-        let refuse = |why: String| {
-            let message = format!(
-                "the object provided is unrecognized (must be of type {kind}): couldn't get version/kind; {why}"
-            );
-            Failure::bad_request(message)
-        };
-        match self.content_type {
-            "" | "application/json" => serde_json::from_slice(self.bytes)
-                .map_err(|why| refuse(format!("json parse error: {why}"))),
-            "application/yaml" => serde_yaml_ng::from_slice(self.bytes)
-                .map_err(|why| refuse(format!("yaml parse error: {why}"))),
-            _ => Err(Failure::unsupported_body()),
-        }
-    }
-
-    /// DeleteOptions; a missing body has none.
-    fn parse_options(&self) -> Result<Value, Failure> {
-        if self.bytes.is_empty() {
-            return Ok(Value::Null);
-        }
-        self.parse(known("configmaps"))
-    }
-}
-
-/// Stores an object, or takes it out if it was only waiting for its last finalizer.
-pub(crate) fn store_or_finish(tx: &mut Transaction<'_>, resource: &Resource, new: Value) -> Object {
-    let waiting = object::strings(&new, "/metadata/finalizers");
-    if object::deleting(&new) && waiting.is_empty() && !held_as_namespace(resource, &new) {
-        tx.remove(resource, new)
-    } else {
-        tx.put(resource, new)
-    }
-}
-
-/// Deletes an object, or marks it where finalizers hold it. True if it is gone.
-pub(crate) fn remove(
-    tx: &mut Transaction<'_>,
-    resource: &Resource,
-    held: &Value,
-) -> (Object, bool) {
-    let mut last = held.clone();
-    let waiting = object::strings(held, "/metadata/finalizers");
-    if waiting.is_empty() && !held_as_namespace(resource, held) {
-        return (tx.remove(resource, last), true);
-    }
-    if !object::deleting(held) {
-        let metadata = &mut last["metadata"];
-        metadata["deletionTimestamp"] = object::now().into();
-        metadata["deletionGracePeriodSeconds"] = 0.into();
-        if resource.kind == "Namespace" {
-            last["status"]["phase"] = "Terminating".into();
-        }
-    }
-    (tx.put(resource, last), false)
-}
-
-/// A namespace stays until it is empty; the finalizer in its spec says so.
-fn held_as_namespace(resource: &Resource, object: &Value) -> bool {
-    resource.kind == "Namespace" && !object::strings(object, "/spec/finalizers").is_empty()
-}
-
-fn check_namespace_may_go(resource: &Resource, name: &str) -> Result<(), Failure> {
-    let kept = ["default", "kube-system", "kube-public"];
-    if resource.kind == "Namespace" && kept.contains(&name) {
-        let message =
-            format!("namespaces \"{name}\" is forbidden: this namespace may not be deleted");
-        return Err(Failure::forbidden(message).about(resource, resource.plural, name));
-    }
-    Ok(())
-}
-
-fn check_preconditions(resource: &Resource, held: &Value, want: &Value) -> Result<(), Failure> {
-    let name = object::name(held);
-    let (asked, is) = (object::text(want, "/uid"), object::uid(held));
-    if !asked.is_empty() && asked != is {
-        let why = format!(
-            "the UID in the precondition ({asked}) does not match the UID in record ({is}). The object might have been deleted and then recreated"
-        );
-        return Err(Failure::precondition(resource, name, &why));
-    }
-    let (asked, is) = (
-        object::text(want, "/resourceVersion"),
-        object::resource_version(held),
-    );
-    if !asked.is_empty() && asked != is {
-        let why = format!(
-            "the ResourceVersion in the precondition ({asked}) does not match the ResourceVersion in record ({is}). The object might have been modified"
-        );
-        return Err(Failure::precondition(resource, name, &why));
-    }
-    Ok(())
-}
-
-fn success(resource: &Resource, gone: &Value) -> Value {
-    let mut details = json!({
-        "name": object::name(gone), "kind": resource.plural, "uid": object::uid(gone),
-    });
-    if !resource.group.is_empty() {
-        details["group"] = resource.group.into();
-    }
-    json!({
-        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success",
-        "details": details,
-    })
 }
 
 fn unversioned(mut body: Value) -> Value {

@@ -136,8 +136,12 @@ impl Watch {
                 // A closed channel means the server is gone; its connections are cut anyway.
                 woken = self.wakes.changed() => if woken.is_err() { return Err(WatchCut) },
                 _ = self.cut.changed() => return Err(WatchCut),
-                () = sleep_until(self.ends) => self.state = State::Ended,
+                () = sleep_until(self.ends) => {
+                    self.shared.faults.thawed().await;
+                    self.state = State::Ended;
+                }
                 () = sleep_until(bookmark) => {
+                    self.shared.faults.thawed().await;
                     self.bookmarks = Some(Instant::now() + self.shared.bookmark_every);
                     return Ok(Some(self.bookmark(false)));
                 }

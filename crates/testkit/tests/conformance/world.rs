@@ -1,13 +1,13 @@
 //! Where a test runs: the double, or a real API server, with a namespace of its own.
 
-use std::{fmt::Write, future::Future, time::Duration};
+use std::{fmt::Write, future::Future, sync::Arc, time::Duration};
 
 use futures::{StreamExt, stream::BoxStream};
 use http::Request;
 use kube::{
     Client, Config,
     api::WatchEvent,
-    config::{KubeConfigOptions, Kubeconfig},
+    config::{AuthInfo, KubeConfigOptions, Kubeconfig},
 };
 use serde_json::{Value, json};
 use testkit::api::{Options, Server};
@@ -18,7 +18,9 @@ const CAP: Duration = Duration::from_secs(30);
 pub struct World {
     pub client: Client,
     pub namespace: String,
-    _double: Option<Server>,
+    config: Config,
+    /// Ends with the last world that uses it.
+    double: Option<Arc<Server>>,
 }
 
 /// A refusal's words.
@@ -30,13 +32,13 @@ pub struct Refusal {
 }
 
 /// Runs a test against the double, and then against the real server if there is one.
-pub async fn on_both<F: Future<Output = ()>>(test: impl Fn(std::sync::Arc<World>) -> F) {
+pub async fn on_both<F: Future<Output = ()>>(test: impl Fn(Arc<World>) -> F) {
     let mut worlds = vec![World::double()];
     if let Ok(path) = std::env::var("KUBECONFIG_REAL") {
         worlds.push(World::real(&path).await);
     }
     for world in worlds {
-        let world = std::sync::Arc::new(world);
+        let world = Arc::new(world);
         world.begin().await;
         tokio::time::timeout(CAP, test(world.clone()))
             .await
@@ -50,11 +52,7 @@ impl World {
         let server = Server::start(Options::default()).expect("start");
         let mut config = Config::new(server.url().parse().expect("url"));
         config.default_retry = false;
-        Self {
-            client: Client::try_from(config).expect("client"),
-            namespace: mk_namespace(),
-            _double: Some(server),
-        }
+        Self::new(config, mk_namespace(), Some(Arc::new(server)))
     }
 
     async fn real(path: &str) -> Self {
@@ -63,11 +61,37 @@ impl World {
         let config = Config::from_custom_kubeconfig(kubeconfig, &options).await;
         let mut config = config.expect("config");
         config.default_retry = false;
+        Self::new(config, mk_namespace(), None)
+    }
+
+    fn new(config: Config, namespace: String, double: Option<Arc<Server>>) -> Self {
         Self {
-            client: Client::try_from(config).expect("client"),
-            namespace: mk_namespace(),
-            _double: None,
+            client: Client::try_from(config.clone()).expect("client"),
+            namespace,
+            config,
+            double,
         }
+    }
+
+    /// The same world as one of its service accounts sees it, which is made for that.
+    pub async fn as_account(&self, name: &str) -> Self {
+        let accounts = self.local("serviceaccounts");
+        let account = json!({"metadata": {"name": name}});
+        self.post(&accounts, account).await.expect("account");
+        let path = format!("{accounts}/{name}/token");
+        let request =
+            json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}});
+        let answer = self.post(&path, request).await.expect("token");
+        let token = answer["status"]["token"]
+            .as_str()
+            .expect("token")
+            .to_owned();
+        let mut config = self.config.clone();
+        config.auth_info = AuthInfo {
+            token: Some(token.into()),
+            ..AuthInfo::default()
+        };
+        Self::new(config, self.namespace.clone(), self.double.clone())
     }
 
     async fn begin(&self) {

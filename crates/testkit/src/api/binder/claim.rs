@@ -8,7 +8,7 @@ use super::{claim_key, claims_of_pod, events, volume};
 use crate::api::{
     object, quantity,
     resources::known,
-    store::{Key, Transaction},
+    store::{Key, Object, Transaction},
     verbs,
 };
 
@@ -19,8 +19,14 @@ const PROVISIONER: [&str; 2] = [
     "volume.beta.kubernetes.io/storage-provisioner",
 ];
 
-/// Brings one claim on its way; `named` are the volumes whose claimRef names it. True if it waits for a volume.
-pub(super) fn sync(tx: &mut Transaction<'_>, key: &Key, named: &BTreeSet<Key>) -> bool {
+/// Brings one claim on its way; `named` are the volumes whose claimRef names it, `free` those that name none. True if it
+/// waits for a volume.
+pub(super) fn sync(
+    tx: &mut Transaction<'_>,
+    key: &Key,
+    named: &BTreeSet<Key>,
+    free: &BTreeSet<Key>,
+) -> bool {
     let Some(claim) = tx.get(known("persistentvolumeclaims"), key) else {
         return false;
     };
@@ -41,7 +47,13 @@ pub(super) fn sync(tx: &mut Transaction<'_>, key: &Key, named: &BTreeSet<Key>) -
         let volume = tx.get(known("persistentvolumes"), name)?;
         (is_for(&volume, &claim) && fits(&volume, &claim)).then_some(volume)
     });
-    let volume = made.or_else(|| if delayed { None } else { best_free(tx, &claim) });
+    let volume = made.or_else(|| {
+        if delayed {
+            None
+        } else {
+            best_free(tx, &claim, free)
+        }
+    });
     if let Some(volume) = volume {
         volume::bind(tx, &volume, &claim);
         return false;
@@ -120,12 +132,12 @@ fn lose(tx: &mut Transaction<'_>, claim: &Value, reason: &str, message: &str) {
     events::emit(tx, claim, "Warning", reason, message);
 }
 
-fn class_of(tx: &Transaction<'_>, claim: &Value) -> Option<std::sync::Arc<Value>> {
+fn class_of(tx: &Transaction<'_>, claim: &Value) -> Option<Object> {
     tx.get(known("storageclasses"), &Key::new("", class_name(claim)))
 }
 
 /// Names the provisioner on the claim, which is how it learns that the claim is its own.
-fn provision(tx: &mut Transaction<'_>, claim: &Value, class: Option<&std::sync::Arc<Value>>) {
+fn provision(tx: &mut Transaction<'_>, claim: &Value, class: Option<&Object>) {
     let name = class_name(claim);
     if name.is_empty() {
         let message = "no persistent volumes available for this claim and no storage class is set";
@@ -154,16 +166,18 @@ fn provision(tx: &mut Transaction<'_>, claim: &Value, class: Option<&std::sync::
 }
 
 /// The smallest volume that nobody has and that fits.
-fn best_free(tx: &Transaction<'_>, claim: &Value) -> Option<std::sync::Arc<Value>> {
-    let mut free = tx.all(known("persistentvolumes"));
-    free.retain(|volume| {
+fn best_free(tx: &Transaction<'_>, claim: &Value, free: &BTreeSet<Key>) -> Option<Object> {
+    let volumes = free
+        .iter()
+        .filter_map(|key| tx.get(known("persistentvolumes"), key));
+    let fitting = volumes.filter(|volume| {
         volume["spec"].get("claimRef").is_none()
             && volume["status"]["phase"] == "Available"
             && class_name(volume) == class_name(claim)
             && labels_fit(volume, claim)
             && fits(volume, claim)
     });
-    free.into_iter().min_by(|a, b| size(a).total_cmp(&size(b)))
+    fitting.min_by(|a, b| size(a).total_cmp(&size(b)))
 }
 
 fn fits(volume: &Value, claim: &Value) -> bool {

@@ -6,7 +6,7 @@ use super::{claim, claim_key, events};
 use crate::api::{
     admission, object,
     resources::known,
-    store::{Key, Transaction},
+    store::{Key, Object, Transaction},
     verbs,
 };
 
@@ -72,7 +72,7 @@ pub(super) fn bind(tx: &mut Transaction<'_>, volume: &Value, claim: &Value) {
 }
 
 /// Completes the volume's claimRef.
-fn point_at(tx: &mut Transaction<'_>, volume: &Value, claim: &Value) -> std::sync::Arc<Value> {
+fn point_at(tx: &mut Transaction<'_>, volume: &Value, claim: &Value) -> Object {
     let mut pointed = volume.clone();
     if object::text(volume, "/spec/claimRef/uid").is_empty() {
         if volume["spec"].get("claimRef").is_none() {
@@ -124,7 +124,7 @@ fn let_go(tx: &mut Transaction<'_>, key: &Key) {
     }
 }
 
-fn set_phase(tx: &mut Transaction<'_>, volume: &Value, phase: &str) -> std::sync::Arc<Value> {
+fn set_phase(tx: &mut Transaction<'_>, volume: &Value, phase: &str) -> Object {
     let volumes = known("persistentvolumes");
     let mut changed = volume.clone();
     object::set(&mut changed, &["status", "phase"], phase.into());
