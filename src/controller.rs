@@ -119,7 +119,7 @@ impl Context {
         if in_doubt {
             self.pulse.doubt();
         }
-        if let Some(kept_back) = self.repeats.say(&reason.to_owned()) {
+        if let Some(kept_back) = self.repeats.say(&failure.cause()) {
             error!(reason, kept_back, "{what}");
         }
     }

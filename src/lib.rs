@@ -72,11 +72,11 @@ fn start(config: Config) -> ExitCode {
     match outcome {
         Ok(code) => code,
         Err(error @ RunError::Kubeconfig(_)) => {
-            error!(error = &error as &dyn std::error::Error, "cannot start");
+            error!(reason = telemetry::log::chain(&error), "cannot start");
             ExitCode::from(BAD_SETTINGS)
         }
         Err(error) => {
-            error!(error = &error as &dyn std::error::Error, "stopped");
+            error!(reason = telemetry::log::chain(&error), "stopped");
             ExitCode::FAILURE
         }
     }

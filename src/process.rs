@@ -33,7 +33,7 @@ use crate::plan::{backoff, names};
 use crate::shares::{Change, Changes, Shares};
 use crate::telemetry::health::{Health, Ready};
 use crate::telemetry::http::{self, Pages};
-use crate::telemetry::log::Repeats;
+use crate::telemetry::log::{Repeats, chain};
 use crate::telemetry::metrics::Metrics;
 
 /// Why the process cannot go on.
@@ -304,7 +304,7 @@ async fn ask_access(
             Err(error) => {
                 if !std::mem::replace(&mut told, true) {
                     warn!(
-                        error = &error as &dyn std::error::Error,
+                        reason = chain(&error),
                         "API server does not say what is allowed; asking on"
                     );
                 }

@@ -11,6 +11,8 @@ use nfs_export::{Export, Options, State, Target};
 use tokio::sync::{mpsc, watch};
 use tracing::{info, warn};
 
+use crate::telemetry::log::chain;
+
 /// The exports in use.
 #[derive(Debug)]
 pub struct Shares {
@@ -106,12 +108,15 @@ fn follow(target: Target, state: watch::Receiver<State>) -> impl Stream<Item = C
                 State::Up => Some(true),
                 State::Down(why) => {
                     if was_up != Some(false) {
+                        let (share, reason) = (
+                            format!("{}:{}", target.server, target.path),
+                            chain(why.as_ref()),
+                        );
                         warn!(
-                            server = target.server,
-                            path = target.path,
-                            error = why.as_ref() as &dyn std::error::Error,
+                            share,
+                            reason,
                             advice = why.advice(),
-                            "share does not answer"
+                            "share does not answer; it is tried until it does"
                         );
                     }
                     Some(false)
@@ -120,7 +125,10 @@ fn follow(target: Target, state: watch::Receiver<State>) -> impl Stream<Item = C
             if now_up.is_some() && now_up != was_up {
                 was_up = now_up;
                 let change = if now_up == Some(true) {
-                    info!(server = target.server, path = target.path, "share answers");
+                    info!(
+                        share = format!("{}:{}", target.server, target.path),
+                        "share answers"
+                    );
                     Change::Up(target.clone())
                 } else {
                     Change::Down(target.clone())

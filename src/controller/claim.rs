@@ -18,6 +18,7 @@ use super::{Context, parents};
 use crate::plan::claim::{self as plan, ClaimPlan, Ignore, Provision, Surroundings, Wait};
 use crate::plan::facts::{Claim, Class, Request, Standing};
 use crate::plan::{names, pv};
+use crate::telemetry::log::chain;
 use crate::telemetry::metrics::Attempt;
 
 /// How soon to look again where only another attempt of this process is in the way.
@@ -186,7 +187,7 @@ async fn abandon(ctx: &Context, export: &Export, provision: &Provision, created:
     match export.remove_empty_dir(&provision.dir).await {
         Ok(_) => parents::remove_empty(ctx, &provision.share, &provision.dir, volume).await,
         Err(error) => debug!(
-            error = &error as &dyn std::error::Error,
+            reason = chain(&error),
             dir = provision.dir.as_str(),
             "directory of a claim that is gone stays, empty"
         ),

@@ -1,9 +1,10 @@
 //! What stopped an attempt, as one line for an event: cause and cure.
 
-use std::error::Error as StdError;
 use std::fmt::Write as _;
 
 use nfs_export::Target;
+
+use crate::telemetry::log::chain;
 
 /// A step of an attempt that failed.
 #[derive(Debug, thiserror::Error)]
@@ -63,20 +64,23 @@ impl Failure {
 
     /// The whole chain of causes in one line, then what an administrator can do about it.
     pub fn message(&self) -> String {
-        let mut text = self.to_string();
-        let mut cause = self.source();
-        while let Some(error) = cause {
-            let part = error.to_string();
-            // Some libraries repeat their source in their own text.
-            if !text.contains(&part) {
-                let _ = write!(text, ": {part}");
-            }
-            cause = error.source();
-        }
+        let mut text = chain(self);
         if let Some(advice) = self.advice() {
             let _ = write!(text, "; {advice}");
         }
         text
+    }
+
+    /// What many attempts have in common that fail for the same reason: a share that is down is one trouble, not one for each claim.
+    pub fn cause(&self) -> String {
+        match self {
+            Self::Share {
+                server,
+                path,
+                source,
+            } if source.is_share_down() => format!("share {server}:{path} is down"),
+            other => other.message(),
+        }
     }
 
     fn advice(&self) -> Option<String> {

@@ -9,6 +9,7 @@ use tracing::debug;
 use super::Context;
 use crate::plan::place::{Place, Relation};
 use crate::plan::shares::Share;
+use crate::telemetry::log::chain;
 
 /// Removes the parents of `dir`, the innermost first, up to the first that is not empty or that belongs to a volume. `volume` is the one whose
 /// directory `dir` was.
@@ -25,7 +26,7 @@ pub(super) async fn remove_empty(ctx: &Context, share: &Share, dir: &SubDir, vol
             Err(error) => {
                 // No harm in an empty directory; the next volume that goes from here asks again.
                 debug!(
-                    error = &error as &dyn std::error::Error,
+                    reason = chain(&error),
                     dir = parent.as_str(),
                     "empty parent stays"
                 );

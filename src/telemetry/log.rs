@@ -42,6 +42,21 @@ pub enum Error {
     Twice(#[source] TryInitError),
 }
 
+/// An error and all its causes in one line, outermost first. What a cause's text already contains is not said twice.
+pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let part = error.to_string();
+        if !text.contains(&part) {
+            text.push_str(": ");
+            text.push_str(&part);
+        }
+        cause = error.source();
+    }
+    text
+}
+
 /// Sets the log up for the whole process; once.
 ///
 /// # Errors

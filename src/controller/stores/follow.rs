@@ -13,6 +13,8 @@ use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
 use tracing::{info, warn};
 
+use crate::telemetry::log::chain;
+
 /// What a watch tells its store.
 pub(super) trait Sink<K> {
     /// A list of all objects begins.
@@ -48,7 +50,7 @@ where
             Err(watcher::Error::WatchError(status)) if status.code == 410 => continue,
             Err(error) => {
                 if !std::mem::replace(&mut broken, true) {
-                    warn!(kind = %kind, error = &error as &dyn std::error::Error, "API server refuses or drops a watch; trying on");
+                    warn!(kind = %kind, reason = chain(&error), "API server refuses or drops a watch; trying on");
                 }
                 continue;
             }
