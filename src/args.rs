@@ -108,12 +108,12 @@ pub struct Args {
     )]
     pub verbosity: Option<String>,
     #[command(flatten)]
-    logger: Logger,
+    pub(crate) logger: Logger,
 }
 
 /// Flags of the Go logger, taken for the sake of Deployments that give them.
 #[derive(Debug, Clone, Default, clap::Args)]
-struct Logger {
+pub(crate) struct Logger {
     #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     logtostderr: Option<String>,
     #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
@@ -192,4 +192,138 @@ fn with_two_dashes(argument: OsString) -> OsString {
 fn first_line(text: &str) -> String {
     let line = text.lines().next().unwrap_or_default();
     line.strip_prefix("error: ").unwrap_or(line).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn read(line: &[&str]) -> Result<Args, Stop> {
+        Args::read(["provisioner"].iter().chain(line).map(OsString::from))
+    }
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn every_setting_is_a_flag_and_a_variable_of_the_same_name() {
+        let command = Args::command();
+        let settings: Vec<_> = command
+            .get_arguments()
+            .filter(|argument| argument.get_env().is_some())
+            .collect();
+        for name in [
+            "PROVISIONER_NAME",
+            "NFS_SERVER",
+            "NFS_PATH",
+            "KUBECONFIG",
+            "ENABLE_LEADER_ELECTION",
+            "POD_NAMESPACE",
+        ] {
+            assert!(
+                settings
+                    .iter()
+                    .any(|setting| setting.get_env().unwrap() == name),
+                "{name} is the Go provisioner's"
+            );
+        }
+        for setting in &settings {
+            let flag = setting.get_long().unwrap().replace('-', "_").to_uppercase();
+            assert_eq!(setting.get_env().unwrap().to_str(), Some(flag.as_str()));
+        }
+        let others = command
+            .get_arguments()
+            .filter(|argument| argument.get_env().is_none() && !argument.is_hide_set());
+        assert_eq!(
+            others
+                .map(|argument| argument.get_long().unwrap_or_default())
+                .collect::<Vec<_>>(),
+            ["v"]
+        );
+    }
+
+    #[test]
+    fn flags_of_the_go_logger_are_taken_with_one_dash_or_two() {
+        for line in [
+            &["-v=4"][..],
+            &["--v=4"],
+            &["-v", "4"],
+            &["--v", "4", "-logtostderr"],
+            &["-logtostderr=true", "-v=4"],
+            &["-alsologtostderr", "-stderrthreshold=INFO", "-v=4"],
+            &[
+                "-stderrthreshold",
+                "INFO",
+                "--vmodule=a=1",
+                "-v=4",
+                "-log_dir=/tmp",
+                "--skip_headers",
+                "-add_dir_header=false",
+            ],
+        ] {
+            assert_eq!(
+                read(line).unwrap().verbosity.as_deref(),
+                Some("4"),
+                "{line:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_boolean_flag_of_the_go_logger_does_not_swallow_the_next_word() {
+        let args = read(&["-logtostderr", "--nfs-server", "nas"]).unwrap();
+        assert_eq!(args.nfs_server.as_deref(), Some("nas"));
+    }
+
+    #[test]
+    fn our_flags_are_taken_with_one_dash_too() {
+        let args = read(&[
+            "-nfs-server=nas",
+            "--nfs-path",
+            "/data",
+            "-provisioner-name",
+            "a/b",
+        ])
+        .unwrap();
+        let typed = (
+            args.nfs_server.as_deref(),
+            args.nfs_path.as_deref(),
+            args.provisioner_name.as_deref(),
+        );
+        assert_eq!(typed, (Some("nas"), Some("/data"), Some("a/b")));
+    }
+
+    #[test]
+    fn a_wrong_flag_is_told_in_one_line() {
+        for (line, word) in [
+            (&["--nonsense"][..], "--nonsense"),
+            (&["-nonsense=1"], "--nonsense"),
+            (&["word"], "word"),
+            (&["--nfs-path"], "--nfs-path"),
+        ] {
+            match read(line) {
+                Err(Stop::Usage(text)) => {
+                    assert!(text.contains(word) && text.lines().count() == 1, "{text:?}");
+                }
+                other => panic!("{line:?}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn help_and_version_are_no_errors() {
+        for (line, word) in [
+            ("--help", "PROVISIONER_NAME"),
+            ("-h", "--nfs-server"),
+            ("--version", env!("CARGO_PKG_VERSION")),
+        ] {
+            match read(&[line]) {
+                Err(Stop::Shown(text)) => assert!(text.contains(word), "{text:?}"),
+                other => panic!("{line}: {other:?}"),
+            }
+        }
+    }
 }

@@ -490,19 +490,42 @@ mod tests {
         assert_eq!(refusal.until, Until::ClaimChanges);
     }
 
-    /// What is wrong, and the words in which cause and cure must show.
+    /// What is wrong, the words in which cause and cure must show, and what has to change.
+    type Row<'a> = (&'a str, Claim, Option<Class>, &'a [&'a str], Until);
+
+    fn assert_refused((outcome, claim, class, words, until): Row<'_>) {
+        let refusal = refusal(mk_plan(&claim, class.as_ref()));
+        for word in words {
+            assert!(
+                refusal.message.contains(word),
+                "{outcome}: {word:?} is not in {:?}",
+                refusal.message
+            );
+        }
+        assert!(
+            refusal
+                .message
+                .starts_with("failed to provision volume with StorageClass \""),
+            "{outcome}"
+        );
+        assert!(
+            refusal.message.len() <= 1024,
+            "{outcome}: too long for an event"
+        );
+        assert_eq!(refusal.until, until, "{outcome}");
+    }
+
     #[test]
-    fn refusals_name_cause_and_cure() {
+    fn refusals_of_claims_and_classes_name_cause_and_cure() {
         let spec = |fields: Value| mk_claim(json!({"spec": fields}));
         let plain = || spec(json!({}));
         let source = json!({"kind": "VolumeSnapshot", "name": "snap", "apiGroup": "snapshot.storage.k8s.io"});
-        let long = "x".repeat(256);
-        for (outcome, claim, class, words, until) in [
+        let rows: [Row<'_>; 5] = [
             (
                 "no class of that name",
                 plain(),
                 None,
-                &["\"nfs-client\": there is no such class", "create it"][..],
+                &["\"nfs-client\": there is no such class", "create it"],
                 Until::ClassChanges,
             ),
             (
@@ -540,6 +563,15 @@ mod tests {
                 &["parameter \"nfsPort\" is \"x\"", "create it anew"],
                 Until::ClassChanges,
             ),
+        ];
+        rows.into_iter().for_each(assert_refused);
+    }
+
+    #[test]
+    fn refusals_of_directories_name_cause_and_cure() {
+        let plain = || mk_claim(json!({}));
+        let long = "x".repeat(256);
+        let rows: [Row<'_>; 6] = [
             (
                 "a pattern that leaves the share",
                 plain(),
@@ -589,27 +621,8 @@ mod tests {
                 &["limit is 255", "shorter name", "pathPattern"],
                 Until::EitherChanges,
             ),
-        ] {
-            let refusal = refusal(mk_plan(&claim, class.as_ref()));
-            for word in words {
-                assert!(
-                    refusal.message.contains(word),
-                    "{outcome}: {word:?} is not in {:?}",
-                    refusal.message
-                );
-            }
-            assert!(
-                refusal
-                    .message
-                    .starts_with("failed to provision volume with StorageClass \""),
-                "{outcome}"
-            );
-            assert!(
-                refusal.message.len() <= 1024,
-                "{outcome}: too long for an event"
-            );
-            assert_eq!(refusal.until, until, "{outcome}");
-        }
+        ];
+        rows.into_iter().for_each(assert_refused);
     }
 
     #[test]

@@ -70,7 +70,7 @@ pub(super) fn mk_class_of(patch: Value) -> Class {
 }
 
 /// A released volume of ours at a path on [`SERVER`], changed by a JSON merge patch.
-pub(super) fn mk_volume(name: &str, path: &str, patch: Value) -> Volume {
+pub(super) fn mk_volume(name: &str, path: &str, changes: Value) -> Volume {
     let mut object = json!({
         "metadata": {"name": name, "uid": format!("{name}-uid"), "annotations": {"pv.kubernetes.io/provisioned-by": OURS}},
         "spec": {
@@ -80,7 +80,7 @@ pub(super) fn mk_volume(name: &str, path: &str, patch: Value) -> Volume {
         },
         "status": {"phase": "Released"},
     });
-    merge(&mut object, patch);
+    merge(&mut object, changes);
     Volume::from_object(mk_object::<PersistentVolume>(object), OURS)
 }
 

@@ -69,9 +69,9 @@ pub fn identity(hostname: &str, uuid: &str) -> String {
     format!("{hostname}_{uuid}")
 }
 
-/// The lock's name: the provisioner's, with `-` for `/`.
+/// The lock's name: the provisioner's, with `-` for `/`. What a provisioner may be called and an object may not be is mended; Go's lock has no such name.
 pub fn lock(provisioner: &str) -> String {
-    provisioner.replace('/', "-")
+    provisioner.replace(['/', '_'], "-").to_lowercase()
 }
 
 fn archive(last: &str, tail: &str) -> Option<SubDir> {
@@ -137,6 +137,10 @@ mod tests {
 
     #[test]
     fn names_follow_from_what_they_are_for() {
+        assert_eq!(
+            lock("Cluster.Local/Release_nfs"),
+            "cluster.local-release-nfs"
+        );
         assert_eq!(volume("d52b"), "pvc-d52b");
         assert_eq!(
             default_directory("default", "plain", "pvc-d52b"),

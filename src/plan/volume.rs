@@ -666,9 +666,9 @@ mod tests {
                 .unwrap()
                 .to_owned();
             let path = object["spec"]["nfs"]["path"].as_str().unwrap().to_owned();
-            let mut patch = object;
-            patch["status"] = json!({"phase": "Released"});
-            let volume = mk_volume(&name, &path, patch);
+            let mut released = object;
+            released["status"] = json!({"phase": "Released"});
+            let volume = mk_volume(&name, &path, released);
             let params: &[(&str, &str)] = match class.as_str() {
                 "archive" => &[("archiveOnDelete", "true")],
                 "badbool" => &[("archiveOnDelete", "nope")],
@@ -680,7 +680,7 @@ mod tests {
             match class.as_str() {
                 "nfs-client" => assert_eq!(plan, mk_delete(dir, &name)),
                 "archive" | "dflt" | "labels" => {
-                    assert_eq!(archived_as(&plan), Some(format!("archived-{dir}").as_str()))
+                    assert_eq!(archived_as(&plan), Some(format!("archived-{dir}").as_str()));
                 }
                 "retaincls" => assert_eq!(plan, VolumePlan::Ignore(Ignore::Kept)),
                 "badbool" => assert!(message(plan).contains("strconv.ParseBool")),
