@@ -30,6 +30,7 @@ mod claim;
 mod double;
 pub mod events;
 mod failure;
+pub mod leader;
 mod parents;
 pub mod paths;
 pub mod pulse;

@@ -21,12 +21,26 @@ const AT_ONCE: usize = 8;
 pub struct Access {
     /// The lock may be a Lease: get, create and update in the lock's namespace.
     pub leases: bool,
+    /// What may be done with the Go provisioner's lock, an Endpoints object in the same place.
+    pub old_lock: OldLock,
     /// How a finalizer can be taken off a PersistentVolume; `None`: not at all, so none is put on.
     pub volume_finalizer: Option<Write>,
     /// Events may be written.
     pub events: bool,
     /// What the work itself needs and the rules do not allow.
     pub missing: Vec<Permission>,
+}
+
+/// What may be done with the Endpoints object that the Go provisioner locks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum OldLock {
+    /// Not even read.
+    #[default]
+    Hidden,
+    /// Read, so that its holder is respected.
+    Readable,
+    /// Read, created and updated: it can be the lock.
+    Usable,
 }
 
 /// How an existing object can be changed.
@@ -88,6 +102,7 @@ impl Access {
     /// Exactly the Go provisioner's rules: what is assumed where the question itself is refused.
     pub fn of_go() -> Self {
         Self {
+            old_lock: OldLock::Usable,
             events: true,
             ..Self::default()
         }
@@ -134,6 +149,11 @@ impl Access {
                 .any(|(g, r, verbs)| p.group == *g && p.resource == *r && verbs.contains(&p.verb))
         };
         let leases = LEASES.2.iter().all(|verb| allowed(LEASES, verb));
+        let old_lock = match LOCK.2.iter().all(|verb| allowed(LOCK, verb)) {
+            true => OldLock::Usable,
+            false if allowed(LOCK, "get") => OldLock::Readable,
+            false => OldLock::Hidden,
+        };
         let missing = answers
             .iter()
             .filter(|(permission, yes)| {
@@ -147,6 +167,7 @@ impl Access {
         let events = allowed(("", "events", &[]), "create");
         Self {
             leases,
+            old_lock,
             volume_finalizer,
             events,
             missing,
@@ -312,7 +333,13 @@ mod tests {
 
     #[tokio::test]
     async fn endpoints_are_not_missed_where_leases_serve() {
-        assert_eq!(asked(leaked(&[&GO[..11], &LEASES])).await.missing, []);
+        let access = asked(leaked(&[&GO[..11], &LEASES])).await;
+        assert_eq!((access.missing, access.old_lock), (vec![], OldLock::Hidden));
+        let access = asked(leaked(&[&GO[..12], &LEASES])).await;
+        assert_eq!(
+            (access.missing, access.old_lock),
+            (vec![], OldLock::Readable)
+        );
     }
 
     #[tokio::test]
