@@ -30,6 +30,7 @@ mod routes;
 mod seed;
 mod select;
 mod serve;
+mod shared;
 mod status;
 mod store;
 mod table;
@@ -40,10 +41,7 @@ mod watch;
 use std::{
     io,
     net::{Ipv4Addr, SocketAddr, TcpListener},
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -58,7 +56,7 @@ pub use self::{
     seed::SeedError,
     status::Failure,
 };
-use self::{auth::Tokens, resources::Resource, store::Store};
+use self::{resources::Resource, shared::Shared};
 
 /// How a server starts.
 #[derive(Debug, Clone)]
@@ -83,20 +81,6 @@ pub struct Server {
     serving: Mutex<Option<Serving>>,
     /// Its own, so that a caller's blocked or paused runtime does not hold the server up. Some until the drop.
     runtime: Option<Runtime>,
-}
-
-/// What all requests share.
-#[derive(Debug)]
-struct Shared {
-    store: Store,
-    tokens: Tokens,
-    audit: Audit,
-    faults: Faults,
-    bookmark_every: Duration,
-    controllers: tokio::sync::watch::Sender<bool>,
-    running: tokio::sync::watch::Sender<bool>,
-    /// How many times the server was stopped; what came in before a stop has no effect after it.
-    stops: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -133,16 +117,7 @@ impl Server {
             .enable_all()
             .build()?;
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, options.port))?;
-        let shared = Arc::new(Shared {
-            store: Store::new(options.history),
-            tokens: Tokens::new(options.anonymous),
-            audit: Audit::default(),
-            faults: Faults::default(),
-            bookmark_every: options.bookmark_every,
-            controllers: tokio::sync::watch::Sender::new(options.controllers),
-            running: tokio::sync::watch::Sender::new(true),
-            stops: AtomicU64::new(0),
-        });
+        let shared = Arc::new(Shared::new(options));
         seed::namespaces(&shared.store);
         runtime.spawn(binder::run(shared.clone()));
         let server = Self {
@@ -195,13 +170,12 @@ impl Server {
 
     /// Switches the controller manager's part on or off.
     pub fn set_controllers(&self, on: bool) {
-        self.shared.controllers.send_replace(on);
+        self.shared.set_controllers(on);
     }
 
     /// Stops as a killed process does: the port refuses, every connection is cut. What is stored stays.
     pub async fn stop(&self) {
-        self.shared.running.send_replace(false);
-        self.shared.stops.fetch_add(1, Ordering::SeqCst);
+        self.shared.set_running(false);
         let serving = self
             .serving
             .lock()
@@ -293,7 +267,7 @@ impl Server {
         let done = runtime.spawn(serve::run(listener, self.shared.clone(), stop.clone()));
         let mut serving = self.serving.lock().unwrap_or_else(PoisonError::into_inner);
         *serving = Some(Serving { stop, done });
-        self.shared.running.send_replace(true);
+        self.shared.set_running(true);
         Ok(())
     }
 }
@@ -303,32 +277,6 @@ impl Drop for Server {
         if let Some(runtime) = self.runtime.take() {
             // Waiting here would panic inside a caller's runtime.
             runtime.shutdown_background();
-        }
-    }
-}
-
-// === impl Shared ===
-
-impl Shared {
-    fn controllers_on(&self) -> bool {
-        *self.controllers.borrow()
-    }
-
-    fn life(&self) -> u64 {
-        self.stops.load(Ordering::SeqCst)
-    }
-
-    /// Returns when the controllers may work: switched on, the server running and not frozen.
-    async fn controllers_due(&self) {
-        let (mut on, mut running) = (self.controllers.subscribe(), self.running.subscribe());
-        loop {
-            // None of the three ends before self does.
-            let _ = on.wait_for(|on| *on).await;
-            let _ = running.wait_for(|running| *running).await;
-            self.faults.thawed().await;
-            if *on.borrow() && *running.borrow() {
-                return;
-            }
         }
     }
 }

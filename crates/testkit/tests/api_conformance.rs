@@ -6,6 +6,7 @@
 mod conformance {
     pub mod access;
     pub mod binding;
+    pub mod golden;
     pub mod lists;
     pub mod objects;
     pub mod patches;

@@ -19,8 +19,9 @@ use std::{
 use serde_json::Value;
 
 use super::{
-    Shared, object,
+    object,
     resources::{Resource, known},
+    shared::Shared,
     store::{Change, Key},
 };
 

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{
-    Shared, auth::User, object, rbac, request::Target, resources::known, status::Failure,
+    auth::User, object, rbac, request::Target, resources::known, shared::Shared, status::Failure,
     store::Key, verbs::Body,
 };
 

@@ -8,7 +8,6 @@ use http::{HeaderMap, Request, Response, header, request::Parts};
 use serde_json::json;
 
 use super::{
-    Shared,
     auth::User,
     discovery,
     faults::Fault,
@@ -16,6 +15,7 @@ use super::{
     render::Render,
     request::{Query, Target},
     resources, review,
+    shared::Shared,
     status::Failure,
     verbs::{self, Call, Outcome},
     watch::Watch,

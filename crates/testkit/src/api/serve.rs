@@ -9,7 +9,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{Shared, routes};
+use super::{routes, shared::Shared};
 
 /// Serves until `stop`; then the listener and every connection are closed, answered or not.
 pub(crate) async fn run(listener: TcpListener, shared: Arc<Shared>, stop: CancellationToken) {

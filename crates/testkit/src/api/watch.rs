@@ -13,11 +13,12 @@ use tokio::{
 };
 
 use super::{
-    Shared, list,
+    list,
     render::Render,
     request::{Query, Target},
     resources::Resource,
     select::Selector,
+    shared::Shared,
     status::{Cause, Failure},
     store::{Change, Object},
 };
