@@ -1,5 +1,7 @@
 //! The controller manager's part, as a provisioner meets it.
 
+use futures::StreamExt;
+use kube::api::WatchEvent;
 use serde_json::{Value, json};
 
 use super::world::{World, on_both};
@@ -120,6 +122,78 @@ async fn provisioned_claim_is_bound_and_released() {
     .await;
 }
 
+/// What a step of a claim or a volume changed, in a few words.
+fn step(event: &WatchEvent<Value>) -> String {
+    let (word, object) = match event {
+        WatchEvent::Added(object) => ("added", object),
+        WatchEvent::Modified(object) => ("modified", object),
+        WatchEvent::Deleted(object) => ("deleted", object),
+        other => panic!("{other:?}"),
+    };
+    let phase = object["status"]["phase"].as_str().unwrap_or("none");
+    let mut told = format!("{word} {phase}");
+    for (pointer, word) in [
+        (
+            "/metadata/annotations/volume.kubernetes.io~1storage-provisioner",
+            "named",
+        ),
+        (
+            "/metadata/annotations/pv.kubernetes.io~1bind-completed",
+            "completed",
+        ),
+        ("/spec/volumeName", "placed"),
+        ("/metadata/deletionTimestamp", "deleting"),
+        ("/metadata/finalizers", "held"),
+    ] {
+        if object.pointer(pointer).is_some() {
+            told = format!("{told} {word}");
+        }
+    }
+    told
+}
+
+#[tokio::test]
+async fn steps_follow_each_other_as_on_a_real_cluster() {
+    on_both(|world| async move {
+        let story = Story::begin(&world, "Immediate").await;
+        let mut of_claim = world.watch(&format!("{}?watch=1", story.claims())).await;
+        story.claim("c").await;
+        let claim = story.annotated("c").await;
+        let uid = claim["metadata"]["uid"].as_str().unwrap();
+        let query = format!("{VOLUMES}?watch=1&fieldSelector=metadata.name%3Dpvc-{uid}");
+        let mut of_volume = world.watch(&query).await;
+        let volume = story.provision(&claim).await;
+        story.bound("c").await;
+        let path = format!("{}/c", story.claims());
+        world.delete(&path, Value::Null).await.unwrap();
+        world
+            .until(&volume, |volume| volume["status"]["phase"] == "Released")
+            .await;
+        world.delete(&volume, Value::Null).await.unwrap();
+        for expected in [
+            "added Pending held",
+            "modified Pending named held",
+            "modified Pending named completed placed held",
+            "modified Bound named completed placed held",
+            "modified Bound named completed placed deleting held",
+            "deleted Bound named completed placed deleting held",
+        ] {
+            assert_eq!(step(&of_claim.next().await.unwrap()), expected);
+        }
+        for expected in [
+            "added Pending held",
+            "modified Bound held",
+            "modified Released held",
+            "modified Released deleting held",
+            "deleted Released deleting held",
+        ] {
+            assert_eq!(step(&of_volume.next().await.unwrap()), expected);
+        }
+        story.end().await;
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn first_consumer_is_waited_for() {
     on_both(|world| async move {
@@ -129,7 +203,7 @@ async fn first_consumer_is_waited_for() {
         // The controller has seen the claim by the time that its event is there.
         let query = "events?watch=1&fieldSelector=reason%3DWaitForFirstConsumer";
         let mut events = world.watch(&world.local(query)).await;
-        futures::StreamExt::next(&mut events).await.unwrap();
+        events.next().await.unwrap();
         let waiting = world.get(&path).await.unwrap();
         assert_eq!(waiting["metadata"].get("annotations"), None);
         let node =
@@ -263,8 +337,7 @@ async fn claim_of_a_missing_class_is_told_so() {
         story.claim("c").await;
         let query = "events?watch=1&fieldSelector=reason%3DProvisioningFailed";
         let mut events = world.watch(&world.local(query)).await;
-        let Some(kube::api::WatchEvent::Added(event)) = futures::StreamExt::next(&mut events).await
-        else {
+        let Some(WatchEvent::Added(event)) = events.next().await else {
             panic!("no event");
         };
         assert_eq!(

@@ -1,19 +1,25 @@
 //! How objects end: at once, or when their last finalizer is gone.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use crate::api::{
     object,
     resources::Resource,
     status::Failure,
-    store::{Object, Transaction},
+    store::{Key, Object, Transaction},
 };
 
 /// Stores an object, or takes it out if it was only waiting for its last finalizer.
 pub(crate) fn store_or_finish(tx: &mut Transaction<'_>, resource: &Resource, new: Value) -> Object {
     let waiting = object::strings(&new, "/metadata/finalizers");
     if object::deleting(&new) && waiting.is_empty() && !held_as_namespace(resource, &new) {
-        tx.remove(resource, new)
+        // Watchers are told of the last stored state, with the finalizer still on it; the writer gets what it wrote.
+        if let Some(held) = tx.get(resource, &Key::of(&new)) {
+            tx.remove(resource, (*held).clone());
+        }
+        Arc::new(new)
     } else {
         tx.put(resource, new)
     }
