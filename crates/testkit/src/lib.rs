@@ -2,3 +2,5 @@
 
 pub mod api;
 pub mod nfs;
+pub mod proxy;
+pub mod wait;

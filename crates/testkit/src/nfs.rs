@@ -47,7 +47,8 @@ pub use nfs3_types::mount::mountstat3;
 pub use nfs3_types::nfs3::nfsstat3;
 pub use nfs3_types::rpc::auth_stat;
 
+pub use crate::wait::NotSeen;
 pub use call::{Credential, Procedure};
 pub use fault::{AcceptError, Effect, FaultId, Faults, Rule};
-pub use log::{CallLog, KEPT, LoggedCall, NotSeen};
+pub use log::{CallLog, KEPT, LoggedCall};
 pub use server::{Builder, Ports, Server};

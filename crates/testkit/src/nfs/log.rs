@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::call::{Call, Credential, Procedure};
+use crate::wait::NotSeen;
 
 /// How many calls are kept in full.
 pub const KEPT: usize = 100_000;
@@ -39,11 +40,6 @@ pub struct LoggedCall {
     /// Who it says it is from.
     pub credential: Credential,
 }
-
-/// A condition did not come true in time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not seen within {0:?}")]
-pub struct NotSeen(pub Duration);
 
 /// Counts a call as in flight for as long as it lives.
 #[derive(Debug)]
@@ -148,16 +144,7 @@ impl CallLog {
         cap: Duration,
         mut holds: impl FnMut(&Self) -> bool,
     ) -> Result<(), NotSeen> {
-        let mut changed = self.0.changed.subscribe();
-        let wait = async {
-            while !holds(self) {
-                // The sender lives in `self`, so there is always another change to wait for.
-                let _ = changed.changed().await;
-            }
-        };
-        tokio::time::timeout(cap, wait)
-            .await
-            .map_err(|_| NotSeen(cap))
+        crate::wait::until(self.0.changed.subscribe(), cap, || holds(self)).await
     }
 
     pub(super) fn connected(&self) {

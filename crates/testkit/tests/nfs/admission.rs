@@ -67,7 +67,7 @@ async fn auth_null_is_too_weak_where_auth_sys_is_required() {
     ));
     let mut client = mk_client(&world.server).await;
     let object = client.root_nfs_fh3();
-    let known = status(client.getattr(&GETATTR3args { object }).await.unwrap());
+    let known = status(&client.getattr(&GETATTR3args { object }).await.unwrap());
     assert_eq!(known, nfsstat3::NFS3_OK);
     let call = world
         .server

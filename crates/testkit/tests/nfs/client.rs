@@ -123,10 +123,10 @@ pub async fn lookup(
     }
 }
 
-pub fn status<T, E>(result: Nfs3Result<T, E>) -> nfsstat3 {
+pub fn status<T, E>(result: &Nfs3Result<T, E>) -> nfsstat3 {
     match result {
         Nfs3Result::Ok(_) => nfsstat3::NFS3_OK,
-        Nfs3Result::Err((status, _)) => status,
+        Nfs3Result::Err((status, _)) => *status,
     }
 }
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 use nfs3_client::RpcError;
 use nfs3_client::nfs3_types::mount::mountstat3;
 use nfs3_client::nfs3_types::nfs3::{
-    FSSTAT3args, GETATTR3args, LOOKUP3args, Nfs3Option, READDIRPLUS3args, REMOVE3args, RENAME3args,
-    RMDIR3args, SETATTR3args, cookieverf3, nfsstat3,
+    FSSTAT3args, GETATTR3args, LOOKUP3args, MKDIR3args, Nfs3Option, READDIRPLUS3args, REMOVE3args,
+    RENAME3args, RMDIR3args, SETATTR3args, cookieverf3, nfsstat3,
 };
 use nfs3_client::nfs3_types::rpc::auth_stat;
 use testkit::nfs::{AcceptError, Effect, Procedure, Rule};
@@ -56,7 +56,7 @@ async fn a_failure_decodes_whatever_the_procedure() {
     world.server.faults().inject(rule);
     let object = root.clone();
     assert_eq!(
-        status(client.getattr(&GETATTR3args { object }).await.unwrap()),
+        status(&client.getattr(&GETATTR3args { object }).await.unwrap()),
         io
     );
     let args = SETATTR3args {
@@ -64,30 +64,30 @@ async fn a_failure_decodes_whatever_the_procedure() {
         new_attributes: mk_mode(0o777),
         guard: Nfs3Option::None,
     };
-    assert_eq!(status(client.setattr(&args).await.unwrap()), io);
+    assert_eq!(status(&client.setattr(&args).await.unwrap()), io);
     let what = mk_name(&root, b"x");
     assert_eq!(
-        status(client.lookup(&LOOKUP3args { what }).await.unwrap()),
+        status(&client.lookup(&LOOKUP3args { what }).await.unwrap()),
         io
     );
     let object = mk_name(&root, b"x");
     assert_eq!(
-        status(client.remove(&REMOVE3args { object }).await.unwrap()),
+        status(&client.remove(&REMOVE3args { object }).await.unwrap()),
         io
     );
     let object = mk_name(&root, b"x");
     assert_eq!(
-        status(client.rmdir(&RMDIR3args { object }).await.unwrap()),
+        status(&client.rmdir(&RMDIR3args { object }).await.unwrap()),
         io
     );
     let args = RENAME3args {
         from: mk_name(&root, b"x"),
         to: mk_name(&root, b"y"),
     };
-    assert_eq!(status(client.rename(&args).await.unwrap()), io);
+    assert_eq!(status(&client.rename(&args).await.unwrap()), io);
     let fsroot = root.clone();
     assert_eq!(
-        status(client.fsstat(&FSSTAT3args { fsroot }).await.unwrap()),
+        status(&client.fsstat(&FSSTAT3args { fsroot }).await.unwrap()),
         io
     );
     let args = READDIRPLUS3args {
@@ -97,7 +97,7 @@ async fn a_failure_decodes_whatever_the_procedure() {
         dircount: 4096,
         maxcount: 4096,
     };
-    assert_eq!(status(client.readdirplus(&args).await.unwrap()), io);
+    assert_eq!(status(&client.readdirplus(&args).await.unwrap()), io);
     assert_eq!(
         mkdir(&mut client, &root, b"d", 0o777).await.map(drop),
         Err(io)
@@ -190,19 +190,22 @@ async fn an_ignored_call_is_not_executed_and_a_lost_reply_s_is() {
 #[tokio::test]
 async fn a_connection_is_closed_before_or_after_the_call_is_executed() {
     let world = mk_world(|b| b).await;
-    let cases = [
+    for (effect, name) in [
         (Effect::Disconnect, "before"),
         (Effect::DisconnectAfter, "after"),
-    ];
-    for (effect, name) in cases {
-        let rule = Rule::on(Procedure::LOOKUP, effect).times(1);
+    ] {
+        let rule = Rule::on(Procedure::MKDIR, effect).times(1);
         world.server.faults().inject(rule);
         let mut client = mk_client(&world.server).await;
-        let root = client.root_nfs_fh3();
-        let what = mk_name(&root, name.as_bytes());
-        let cut = client.lookup(&LOOKUP3args { what }).await;
+        let args = MKDIR3args {
+            where_: mk_name(&client.root_nfs_fh3(), name.as_bytes()),
+            attributes: mk_mode(0o777),
+        };
+        let cut = client.mkdir(&args).await;
         assert!(matches!(cut, Err(RpcError::Io(_))), "{name}: {cut:?}");
     }
+    assert!(!world.dir.path().join("before").exists());
+    assert!(world.dir.path().join("after").exists());
 }
 
 #[tokio::test(start_paused = true)]

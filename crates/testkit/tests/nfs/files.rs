@@ -40,12 +40,12 @@ async fn list(client: &mut Client, dir: &nfs_fh3, maxcount: u32) -> Vec<(Vec<u8>
 
 async fn rmdir(client: &mut Client, dir: &nfs_fh3, name: &[u8]) -> nfsstat3 {
     let object = mk_name(dir, name);
-    status(client.rmdir(&RMDIR3args { object }).await.unwrap())
+    status(&client.rmdir(&RMDIR3args { object }).await.unwrap())
 }
 
 async fn remove(client: &mut Client, dir: &nfs_fh3, name: &[u8]) -> nfsstat3 {
     let object = mk_name(dir, name);
-    status(client.remove(&REMOVE3args { object }).await.unwrap())
+    status(&client.remove(&REMOVE3args { object }).await.unwrap())
 }
 
 #[tokio::test]
@@ -139,7 +139,7 @@ async fn a_255_byte_name_and_a_name_that_is_not_utf8_are_made_listed_renamed_and
             to: mk_name(&root, b"plain"),
         };
         assert_eq!(
-            status(client.rename(&args).await.unwrap()),
+            status(&client.rename(&args).await.unwrap()),
             nfsstat3::NFS3_OK
         );
         assert_eq!(rmdir(&mut client, &root, b"plain").await, nfsstat3::NFS3_OK);
@@ -270,7 +270,7 @@ async fn a_symbolic_link_is_itself_and_never_what_it_points_to() {
         guard: Nfs3Option::None,
     };
     assert_eq!(
-        status(client.setattr(&chmod).await.unwrap()),
+        status(&client.setattr(&chmod).await.unwrap()),
         nfsstat3::NFS3ERR_NOTSUPP
     );
     assert_eq!(remove(&mut client, &root, b"link").await, nfsstat3::NFS3_OK);
@@ -290,7 +290,7 @@ async fn bytes_written_are_read_back_and_on_the_disk() {
     let file = made.obj.unwrap();
     assert_eq!(made.obj_attributes.unwrap().mode, 0o640);
     assert_eq!(
-        status(client.create(&args).await.unwrap()),
+        status(&client.create(&args).await.unwrap()),
         nfsstat3::NFS3ERR_EXIST
     );
     let data = vec![7; 100_000];
@@ -335,7 +335,7 @@ async fn rename_moves_a_directory_whose_handle_stays_good() {
         to: mk_name(&b, b"moved"),
     };
     assert_eq!(
-        status(client.rename(&args).await.unwrap()),
+        status(&client.rename(&args).await.unwrap()),
         nfsstat3::NFS3_OK
     );
     mkdir(&mut client, &deep, b"made-later", 0o777)
@@ -343,7 +343,7 @@ async fn rename_moves_a_directory_whose_handle_stays_good() {
         .unwrap();
     assert!(world.dir.path().join("b/moved/deep/made-later").is_dir());
     assert_eq!(
-        status(client.rename(&args).await.unwrap()),
+        status(&client.rename(&args).await.unwrap()),
         nfsstat3::NFS3ERR_NOENT
     );
     let (up, _) = lookup(&mut client, &a, b"..").await.unwrap();
@@ -362,7 +362,7 @@ async fn rename_onto_a_directory_with_something_in_it_is_refused() {
         to: mk_name(&root, b"b"),
     };
     assert_eq!(
-        status(client.rename(&args).await.unwrap()),
+        status(&client.rename(&args).await.unwrap()),
         nfsstat3::NFS3ERR_NOTEMPTY
     );
 }
@@ -419,7 +419,7 @@ async fn sockets_fifos_and_devices_are_called_what_they_are() {
             count: 1,
         };
         assert_eq!(
-            status(client.read(&args).await.unwrap()),
+            status(&client.read(&args).await.unwrap()),
             nfsstat3::NFS3ERR_INVAL
         );
         assert_eq!(remove(&mut client, &root, name).await, nfsstat3::NFS3_OK);
@@ -455,7 +455,7 @@ async fn a_user_without_rights_is_refused_and_what_another_makes_is_its_own() {
         dircount: 4096,
         maxcount: 4096,
     };
-    let listed = status(other.readdirplus(&list).await.unwrap());
+    let listed = status(&other.readdirplus(&list).await.unwrap());
     assert_eq!(listed, nfsstat3::NFS3ERR_ACCES);
 }
 

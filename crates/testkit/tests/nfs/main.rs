@@ -6,3 +6,4 @@ mod client;
 mod faults;
 mod files;
 mod lives;
+mod through_proxy;
