@@ -79,6 +79,30 @@ async fn faults_hit_the_next_matching_requests_and_no_others() {
 }
 
 #[tokio::test]
+async fn too_many_requests_says_when_to_come_back() {
+    let server = mk_server();
+    server
+        .faults()
+        .fail(1, Requests::all(), Fault::TooManyRequests(7));
+    let Err(Error::Api(status)) = create(&mk_maps(&server), "a").await else {
+        panic!("no refusal");
+    };
+    assert_eq!(
+        (status.code, status.reason.as_str()),
+        (429, "TooManyRequests")
+    );
+    assert_eq!(status.details.unwrap().retry_after_seconds, 7);
+    // kube's own retry goes by the header, and hides the refusal.
+    server
+        .faults()
+        .fail(1, Requests::all(), Fault::TooManyRequests(1));
+    let config = Config::new(server.url().parse().unwrap());
+    let patient: Api<ConfigMap> = Api::default_namespaced(Client::try_from(config).unwrap());
+    soon(create(&patient, "a")).await.unwrap();
+    assert_eq!(server.audit().count(0, "create", "configmaps"), 3);
+}
+
+#[tokio::test]
 async fn cut_after_loses_the_answer_and_not_the_effect() {
     let server = mk_server();
     let maps = mk_maps(&server);
