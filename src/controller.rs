@@ -10,11 +10,12 @@ use std::sync::Arc;
 
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, error};
+use tracing::{debug, error, warn};
 
 use self::access::Access;
 use self::events::Events;
 use self::failure::Failure;
+use self::leader::Leadership;
 use self::paths::Paths;
 use self::pulse::Pulse;
 use self::stores::{Queues, Stores};
@@ -61,6 +62,8 @@ pub struct Context {
     pub pulse: Arc<Pulse>,
     /// What this process may do.
     pub access: watch::Receiver<Access>,
+    /// Whether this process leads.
+    pub leadership: Leadership,
     /// What is counted.
     pub metrics: Metrics,
     /// Told when a share answers (again).
@@ -77,9 +80,37 @@ struct Term<'a>(&'a Context);
 // === impl Context ===
 
 impl Context {
+    /// Works whenever this process leads, until `drain` is cancelled and what is under way has ended.
+    pub async fn work(&self, drain: &CancellationToken) {
+        let mut leadership = self.leadership.clone();
+        while !drain.is_cancelled() {
+            let term = tokio::select! {
+                term = leadership.term() => term,
+                () = drain.cancelled() => return,
+            };
+            let Some(term) = term else { return };
+            self.metrics.set_leader(true);
+            tokio::select! {
+                () = self.lead(drain) => {}
+                () = term.ended() => warn!("no longer the leader: what was under way is cut off, the next leader finishes it"),
+            }
+            self.metrics.set_leader(false);
+        }
+    }
+
+    /// Asked before each effect. The end of a term cuts attempts off, but a process that was stopped and goes on may get to an effect before it gets to
+    /// the end of its term.
+    fn fence(&self) -> Result<(), Failure> {
+        if self.leadership.is_leading() {
+            Ok(())
+        } else {
+            Err(Failure::NotLeading)
+        }
+    }
+
     /// Works through the queues as the leader. Once `drain` is cancelled nothing new is begun and the future ends with the attempts under
     /// way; dropping it cuts them off, as a leader that lost its lock must.
-    pub async fn lead(&self, drain: &CancellationToken) {
+    async fn lead(&self, drain: &CancellationToken) {
         self.stores.synced().await;
         let _term = Term::begin(self);
         let claims = worker::work(&self.queues.claims, self.limits.claims, drain, |key| {

@@ -11,8 +11,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kube::Client;
-use kube::client::ClientBuilder;
-use kube::config::{KubeConfigOptions, Kubeconfig};
 use nfs_export::Target;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Notify, watch};
@@ -24,17 +22,24 @@ use crate::config::Config;
 use crate::controller::Context;
 use crate::controller::access::Access;
 use crate::controller::events::{self, Events};
+use crate::controller::leader::{self, Leader, Leadership};
 use crate::controller::paths::Paths;
 use crate::controller::pulse::Pulse;
 use crate::controller::queue::Queue;
 use crate::controller::stores::{Queues, Stores};
 use crate::controller::volumes_api::VolumesApi;
 use crate::plan::{backoff, names};
-use crate::shares::{Change, Changes, Shares};
-use crate::telemetry::health::{Health, Ready};
+use crate::shares::{Changes, Shares};
+use crate::telemetry::health::Health;
 use crate::telemetry::http::{self, Pages};
-use crate::telemetry::log::{Repeats, chain};
+use crate::telemetry::log::Repeats;
 use crate::telemetry::metrics::Metrics;
+
+mod background;
+mod connect;
+
+use background::{ask_access, beat, follow_api, follow_shares, report_synced};
+use connect::connect;
 
 /// Why the process cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -97,6 +102,7 @@ struct Process {
     writer: events::Writer,
     access: watch::Sender<Access>,
     namespace: String,
+    leader: Option<Leader>,
     health: Health,
     metrics_address: Option<SocketAddr>,
 }
@@ -122,6 +128,23 @@ impl Process {
         let identity = names::identity(&host_name(), &uuid::Uuid::new_v4().to_string());
         let component = names::event_component(&config.provisioner, &identity);
         let (events, writer) = Events::new(client.clone(), &component, events::Options::default());
+        let namespace = config
+            .lock
+            .as_ref()
+            .map_or_else(|| "default".to_owned(), |lock| lock.namespace.clone());
+        let (leader, leadership) = match &config.lock {
+            Some(lock) => {
+                let setup = leader::Setup {
+                    namespace: lock.namespace.clone(),
+                    name: names::lock(&config.provisioner),
+                    identity,
+                    terms: lock.terms,
+                };
+                let (leader, leadership) = Leader::new(client.clone(), setup, events.clone());
+                (Some(leader), leadership)
+            }
+            None => (None, Leadership::always()),
+        };
         let (shares, changes) = Shares::new(Target::from(&config.share), config.nfs.clone());
         let delay = |failures| backoff::delay(failures, fastrand::f64());
         let queues = Arc::new(Queues {
@@ -146,15 +169,12 @@ impl Process {
             paths,
             pulse: Arc::new(Pulse::default()),
             access: asked,
+            leadership,
             metrics,
             share_came_up: Notify::new(),
             repeats: Repeats::default(),
             limits: config.limits,
         };
-        let namespace = config
-            .lock
-            .as_ref()
-            .map_or_else(|| "default".to_owned(), |lock| lock.namespace.clone());
         Ok(Self {
             client,
             ctx: Arc::new(ctx),
@@ -162,6 +182,7 @@ impl Process {
             writer,
             access,
             namespace,
+            leader,
             health: Health::default(),
             metrics_address: config.metrics,
         })
@@ -175,6 +196,7 @@ impl Process {
             writer,
             access,
             namespace,
+            leader,
             health,
             metrics_address,
         } = self;
@@ -196,22 +218,32 @@ impl Process {
             background.spawn(http::run(address, pages, CancellationToken::new()));
         }
         let writing = tokio::spawn(writer.run());
-        let work = async {
-            ask_access(&client, &namespace, &access, &ctx.events).await;
-            ctx.lead(&stop).await;
-        };
-        let outcome = tokio::select! {
-            () = work => Ok(()),
-            () = after(&stop, grace) => {
-                warn!("grace period is over: what is still under way is cut off and will be repeated");
-                Ok(())
+        let resign = CancellationToken::new();
+        let election = async {
+            let access = ask_access(&client, &namespace, &access, &ctx.events).await;
+            match leader {
+                Some(leader) => leader.run(access, resign.clone()).await,
+                None => resign.cancelled().await,
             }
-            Some(ended) = background.join_next() => Err(RunError::Ended(ended.err())),
         };
-        let unwritten = ctx.events.drain(DRAIN).await;
-        if unwritten > 0 {
-            warn!(unwritten, "events left unwritten");
-        }
+        let work = async {
+            let outcome = tokio::select! {
+                () = ctx.work(&stop) => Ok(()),
+                () = after(&stop, grace) => {
+                    warn!("grace period is over: what is still under way is cut off and will be repeated");
+                    Ok(())
+                }
+                Some(ended) = background.join_next() => Err(RunError::Ended(ended.err())),
+            };
+            // Only now, when nothing is under way any more, may another process begin.
+            resign.cancel();
+            let unwritten = ctx.events.drain(DRAIN).await;
+            if unwritten > 0 {
+                warn!(unwritten, "events left unwritten");
+            }
+            outcome
+        };
+        let (outcome, ()) = tokio::join!(work, election);
         writing.abort();
         info!("stopped");
         outcome
@@ -221,101 +253,10 @@ impl Process {
 /// Time for the last events.
 const DRAIN: Duration = Duration::from_secs(3);
 
-async fn connect(config: &Config, metrics: &Metrics) -> Result<Client, RunError> {
-    let kube = match &config.kubeconfig {
-        Some(file) => {
-            let file =
-                Kubeconfig::read_from(file).map_err(|error| RunError::Kubeconfig(error.into()))?;
-            kube::Config::from_custom_kubeconfig(file, &KubeConfigOptions::default())
-                .await
-                .map_err(|error| RunError::Kubeconfig(error.into()))?
-        }
-        None => kube::Config::incluster().map_err(|error| RunError::Kubeconfig(error.into()))?,
-    };
-    let builder =
-        ClientBuilder::try_from(kube).map_err(|error| RunError::Kubeconfig(error.into()))?;
-    Ok(builder.with_layer(&metrics.api_layer()).build())
-}
-
 fn host_name() -> String {
     std::fs::read_to_string("/proc/sys/kernel/hostname")
         .map_or_else(|_| "unknown".to_owned(), |name| name.trim().to_owned())
 }
-
-/// Dials the default share at once, and wakes what waits whenever a share comes up.
-async fn follow_shares(ctx: Arc<Context>, changes: Changes, answered: Ready) {
-    let default = ctx.shares.export(ctx.shares.default_target());
-    let dial = async {
-        // The state tells how it went, and the export goes on by itself.
-        let _ = default.probe().await;
-        std::future::pending::<()>().await;
-    };
-    let follow = changes.run(|change| {
-        if let Change::Up(target) = change {
-            if target == *ctx.shares.default_target() {
-                answered.met();
-            }
-            ctx.queues.wake_all();
-            ctx.share_came_up.notify_one();
-        }
-    });
-    tokio::join!(dial, follow);
-}
-
-/// Never ends: every part of the background is there for the whole life of the process.
-async fn report_synced(ctx: Arc<Context>, synced: Ready) {
-    ctx.stores.synced().await;
-    synced.met();
-    std::future::pending::<()>().await;
-}
-
-/// A timer that fires shows that the runtime's threads are not stuck; nothing that waits for a server is asked.
-async fn beat(health: Health) {
-    let heart = health.heart("runtime", BEAT * 10);
-    loop {
-        heart.beat();
-        tokio::time::sleep(BEAT).await;
-    }
-}
-
-/// Time between two beats.
-const BEAT: Duration = Duration::from_secs(1);
-
-async fn follow_api(ctx: Arc<Context>, client: Client) {
-    ctx.pulse.run(client, || ctx.queues.wake_all()).await;
-}
-
-/// Asks what this process may do, until there is an answer.
-async fn ask_access(
-    client: &Client,
-    namespace: &str,
-    access: &watch::Sender<Access>,
-    events: &Events,
-) {
-    let mut told = false;
-    loop {
-        match Access::ask(client, namespace).await {
-            Ok(answer) => {
-                answer.log();
-                events.set_allowed(answer.events);
-                access.send_replace(answer);
-                return;
-            }
-            Err(error) => {
-                if !std::mem::replace(&mut told, true) {
-                    warn!(
-                        reason = chain(&error),
-                        "API server does not say what is allowed; asking on"
-                    );
-                }
-                tokio::time::sleep(ASK_AGAIN).await;
-            }
-        }
-    }
-}
-
-/// Pause between two attempts to ask what is allowed.
-const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 async fn after(stop: &CancellationToken, grace: Duration) {
     stop.cancelled().await;

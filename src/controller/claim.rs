@@ -130,6 +130,7 @@ async fn act(
     tell(ctx, &seen.claim, Kind::Normal, "Provisioning", message);
 
     let export = ctx.shares.export(&target);
+    ctx.fence()?;
     let created = export
         .create_dir_all(&provision.dir, provision.mode)
         .await
@@ -141,6 +142,7 @@ async fn act(
     let Some(volume) = build(ctx, seen, provision) else {
         return Ok(Provisioned::ClaimGone);
     };
+    ctx.fence()?;
     ctx.volumes.create(&volume).await?;
     hold.created();
     Ok(Provisioned::Whole)
@@ -175,6 +177,7 @@ fn still_wanted(ctx: &Context, claim: &Claim) -> bool {
 async fn abandon(ctx: &Context, export: &Export, provision: &Provision, created: Created) {
     let (place, volume) = (provision.share.place(&provision.dir), &provision.volume);
     if created != Created::New
+        || ctx.fence().is_err()
         || ctx
             .stores
             .occupied(|occupied| occupied.around(&place, volume).next().is_some())
@@ -239,8 +242,8 @@ fn report(
             info!("claim is gone; nothing was made for it");
             Done::Settled
         }
-        Err(Failure::Busy(busy)) => {
-            debug!(%busy, "not yet");
+        Err(not_yet @ (Failure::Busy(_) | Failure::NotLeading)) => {
+            debug!(reason = %not_yet, "not yet");
             Done::Later(MOMENT)
         }
         Err(failure) => {

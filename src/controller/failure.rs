@@ -40,6 +40,9 @@ pub enum Failure {
         "every name for an archive of {0} is taken; remove or rename old archives at the root of the share"
     )]
     NoArchiveName(String),
+    /// The lock is lost, or was when the effect's turn came.
+    #[error("this process does not lead any more")]
+    NotLeading,
     /// Another volume is at work in the directory; it is a matter of moments.
     #[error(transparent)]
     Busy(#[from] super::paths::Busy),
@@ -92,7 +95,11 @@ impl Failure {
             } if status.code == 403 => {
                 Some("grant it to the service account: see manifests/rbac.yaml".to_owned())
             }
-            Self::Api { .. } | Self::Slow { .. } | Self::NoArchiveName(_) | Self::Busy(_) => None,
+            Self::Api { .. }
+            | Self::Slow { .. }
+            | Self::NoArchiveName(_)
+            | Self::NotLeading
+            | Self::Busy(_) => None,
         }
     }
 }

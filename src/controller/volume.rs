@@ -26,6 +26,9 @@ use crate::telemetry::metrics::Attempt;
 /// How soon to look again where only another attempt of this process is in the way.
 const MOMENT: Duration = Duration::from_millis(200);
 
+/// How soon to look again where another volume goes first, which can take as long as its removal does.
+const WHILE: Duration = Duration::from_secs(3);
+
 /// A volume and its class, as the stores have them.
 struct Observed {
     volume: Arc<Volume>,
@@ -50,7 +53,10 @@ async fn reconcile(ctx: &Context, key: &VolumeKey) -> Done {
         }
         VolumePlan::Wait(what) => {
             debug!(?what, "not yet");
-            Done::Later(MOMENT)
+            Done::Later(match what {
+                plan::Wait::DirectoryIsArriving(_) => MOMENT,
+                plan::Wait::GoesLater(_) => WHILE,
+            })
         }
         VolumePlan::Refuse(refusal) => {
             // Brought back by a change of a class or of the volume, and by the clock: what serves its share may change without either.
@@ -109,6 +115,7 @@ async fn act(ctx: &Context, volume: &Volume, plan: &VolumePlan) -> Result<(), Fa
         | VolumePlan::Wait(_)
         | VolumePlan::Refuse(_) => {}
     }
+    ctx.fence()?;
     ctx.volumes.delete(volume).await?;
     release(ctx, volume).await
 }
@@ -120,6 +127,7 @@ async fn move_to_archive(ctx: &Context, volume: &Volume, archive: &Archive) -> R
         .paths
         .move_away(&volume.name, archive.share.place(&archive.from))?;
     for to in &archive.candidates {
+        ctx.fence()?;
         match export
             .rename(&archive.from, to)
             .await
@@ -149,12 +157,14 @@ async fn remove(ctx: &Context, volume: &Volume, delete: &Delete) -> Result<(), F
     let moving = ctx
         .paths
         .move_away(&volume.name, delete.share.place(&delete.dir))?;
+    ctx.fence()?;
     if let Some(hidden) = delete.trash.parent() {
         export
             .create_dir_all(&hidden, HIDDEN_MODE)
             .await
             .map_err(Failure::share(&target))?;
     }
+    ctx.fence()?;
     // TargetExists: an earlier attempt moved the data there, and what bears the old name now is not this volume's any more.
     let renamed = export
         .rename(&delete.dir, &delete.trash)
@@ -162,7 +172,7 @@ async fn remove(ctx: &Context, volume: &Volume, delete: &Delete) -> Result<(), F
         .map_err(Failure::share(&target))?;
     drop(moving);
     debug!(?renamed, "directory moved away");
-    let removed = empty(&export, &target, &delete.trash).await?;
+    let removed = empty(ctx, &export, &target, &delete.trash).await?;
     info!(
         dir = delete.dir.as_str(),
         directories = removed.directories,
@@ -178,10 +188,16 @@ const HIDDEN_MODE: u32 = 0o700;
 
 async fn drop_leftovers(ctx: &Context, keep: &KeepData) -> Result<(), Failure> {
     let (target, export) = open(ctx, &keep.share);
-    empty(&export, &target, &keep.trash).await.map(drop)
+    empty(ctx, &export, &target, &keep.trash).await.map(drop)
 }
 
-async fn empty(export: &Export, target: &Target, trash: &SubDir) -> Result<Removed, Failure> {
+async fn empty(
+    ctx: &Context,
+    export: &Export,
+    target: &Target,
+    trash: &SubDir,
+) -> Result<Removed, Failure> {
+    ctx.fence()?;
     export
         .remove_dir_all(trash)
         .await
@@ -197,7 +213,10 @@ fn open(ctx: &Context, share: &Share) -> (Target, Export) {
 async fn release(ctx: &Context, volume: &Volume) -> Result<(), Failure> {
     let how = ctx.access.borrow().volume_finalizer;
     match how {
-        Some(write) if volume.finalizer => ctx.volumes.release(volume, write).await,
+        Some(write) if volume.finalizer => {
+            ctx.fence()?;
+            ctx.volumes.release(volume, write).await
+        }
         _ => Ok(()),
     }
 }
@@ -221,7 +240,7 @@ pub(super) async fn sweep(ctx: &Context, share: &Share) -> Result<(), Failure> {
             continue;
         };
         if ctx.stores.volume(&name).is_none() {
-            let removed = empty(&export, &target, &trash).await?;
+            let removed = empty(ctx, &export, &target, &trash).await?;
             info!(
                 server = target.server,
                 path = target.path,
@@ -262,8 +281,8 @@ fn report(
             info!("volume deleted");
             Done::Settled
         }
-        Err(Failure::Busy(busy)) => {
-            debug!(%busy, "not yet");
+        Err(not_yet @ (Failure::Busy(_) | Failure::NotLeading)) => {
+            debug!(reason = %not_yet, "not yet");
             Done::Later(MOMENT)
         }
         Err(failure) => {

@@ -1,0 +1,94 @@
+//! The loops that turn as long as the process lives, whether it leads or not.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::Client;
+use nfs_export::Target;
+use tokio::sync::watch;
+use tracing::warn;
+
+use crate::controller::Context;
+use crate::controller::access::Access;
+use crate::controller::events::Events;
+use crate::shares::{Change, Changes};
+use crate::telemetry::health::{Health, Ready};
+use crate::telemetry::log::chain;
+
+/// Dials the default share at once, those of the classes as soon as these are known, and wakes what waits whenever a share comes up.
+pub(super) async fn follow_shares(ctx: Arc<Context>, changes: Changes, answered: Ready) {
+    let dial = async {
+        // The state tells how it went, and the export goes on by itself.
+        let _ = ctx.shares.export(ctx.shares.default_target()).probe().await;
+        ctx.stores.synced().await;
+        for share in ctx.stores.served().all() {
+            let _ = ctx.shares.export(&Target::from(share)).probe().await;
+        }
+        std::future::pending::<()>().await;
+    };
+    let follow = changes.run(|change| {
+        if let Change::Up(target) = change {
+            if target == *ctx.shares.default_target() {
+                answered.met();
+            }
+            ctx.queues.wake_all();
+            ctx.share_came_up.notify_one();
+        }
+    });
+    tokio::join!(dial, follow);
+}
+
+/// Never ends: every part of the background is there for the whole life of the process.
+pub(super) async fn report_synced(ctx: Arc<Context>, synced: Ready) {
+    ctx.stores.synced().await;
+    synced.met();
+    std::future::pending::<()>().await;
+}
+
+/// A timer that fires shows that the runtime's threads are not stuck; nothing that waits for a server is asked.
+pub(super) async fn beat(health: Health) {
+    let heart = health.heart("runtime", BEAT * 10);
+    loop {
+        heart.beat();
+        tokio::time::sleep(BEAT).await;
+    }
+}
+
+/// Time between two beats.
+const BEAT: Duration = Duration::from_secs(1);
+
+pub(super) async fn follow_api(ctx: Arc<Context>, client: Client) {
+    ctx.pulse.run(client, || ctx.queues.wake_all()).await;
+}
+
+/// Asks what this process may do, until there is an answer.
+pub(super) async fn ask_access(
+    client: &Client,
+    namespace: &str,
+    access: &watch::Sender<Access>,
+    events: &Events,
+) -> Access {
+    let mut told = false;
+    loop {
+        match Access::ask(client, namespace).await {
+            Ok(answer) => {
+                answer.log();
+                events.set_allowed(answer.events);
+                access.send_replace(answer.clone());
+                return answer;
+            }
+            Err(error) => {
+                if !std::mem::replace(&mut told, true) {
+                    warn!(
+                        reason = chain(&error),
+                        "API server does not say what is allowed; asking on"
+                    );
+                }
+                tokio::time::sleep(ASK_AGAIN).await;
+            }
+        }
+    }
+}
+
+/// Pause between two attempts to ask what is allowed.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
