@@ -15,6 +15,9 @@ use std::sync::Arc;
 /// The driver whose volumes are directories on NFS servers as well.
 const CSI_NFS_DRIVER: &str = "nfs.csi.k8s.io";
 
+/// The chart's label on the volume that it mounts for the provisioner.
+const CHART_LABEL: &str = "nfs-subdir-external-provisioner";
+
 /// A PersistentVolume.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Volume {
@@ -131,7 +134,11 @@ impl Volume {
                 .finalizers
                 .is_some_and(|all| all.iter().any(|name| name == FINALIZER)),
             class: class.unwrap_or_default().into(),
-            source: Source::from_spec(&spec),
+            source: if is_own_view(meta.labels.as_ref(), &annotations) {
+                Source::Other
+            } else {
+                Source::from_spec(&spec)
+            },
             claim,
             recorded: Recorded::from_annotations(&annotations),
         }
@@ -186,6 +193,16 @@ impl Source {
             .and_then(csi_place)
             .map_or(Self::Other, |place| Self::CsiNfs { place })
     }
+}
+
+/// Whether this is the volume through which the Go provisioner's chart mounts the whole share for the provisioner itself (`nfs.mountOptions`). It
+/// is no tenant: if it counted as one, it would hold every directory of the share.
+fn is_own_view(
+    labels: Option<&BTreeMap<String, String>>,
+    annotations: &BTreeMap<String, String>,
+) -> bool {
+    let marked = labels.is_some_and(|labels| labels.contains_key(CHART_LABEL));
+    marked && !annotations.contains_key(PROVISIONED_BY)
 }
 
 /// csi-driver-nfs takes its attribute names in any case, and treats a missing sub-directory as the share itself.
@@ -267,6 +284,21 @@ mod tests {
             let annotations =
                 json!({"metadata": {"annotations": {PROVISIONED_BY: made, MIGRATED_TO: taken}}});
             assert_eq!(mk_volume("v", "/a", annotations).ours, ours, "{outcome}");
+        }
+    }
+
+    #[test]
+    fn the_charts_own_volume_of_the_whole_share_is_no_tenant() {
+        let labels =
+            json!({"nfs-subdir-external-provisioner": "nfs-nfs-subdir-external-provisioner"});
+        for (outcome, made, place) in [
+            ("the chart's", Value::Null, None),
+            ("labelled, but provisioned", json!("x"), Some("/data/nfs")),
+        ] {
+            let metadata =
+                json!({"metadata": {"labels": labels, "annotations": {PROVISIONED_BY: made}}});
+            let volume = mk_volume("v", "/data/nfs", metadata);
+            assert_eq!(volume.place().map(Place::path), place, "{outcome}");
         }
     }
 
