@@ -28,14 +28,17 @@
 //! ```
 
 mod attr;
+mod builder;
 mod call;
 mod changes;
 mod connection;
 mod dirfs;
 mod fault;
 mod handle;
+mod known;
 mod listing;
 mod log;
+mod outbox;
 mod record;
 mod reply;
 mod server;
@@ -48,7 +51,8 @@ pub use nfs3_types::nfs3::nfsstat3;
 pub use nfs3_types::rpc::auth_stat;
 
 pub use crate::wait::NotSeen;
+pub use builder::{Builder, Ports};
 pub use call::{Credential, Procedure};
 pub use fault::{AcceptError, Effect, FaultId, Faults, Rule};
 pub use log::{CallLog, KEPT, LoggedCall};
-pub use server::{Builder, Ports, Server};
+pub use server::Server;

@@ -28,6 +28,7 @@
 //! ```
 
 mod link;
+mod marks;
 mod pump;
 
 use std::io;

@@ -24,40 +24,13 @@ use tokio_util::time::DelayQueue;
 use super::call::Call;
 use super::fault::Effect;
 use super::log::InFlight;
+use super::outbox::{Late, Outbox, Outgoing, Ticket};
 use super::record::{MAX_RECORD, frame, read_record};
 use super::reply;
 use super::service::{Answer, Door, Service};
 
 /// Calls read ahead of their execution; past this TCP holds the client back.
 const READ_AHEAD: usize = 1024;
-
-/// A call on its way, and what is to become of its answer.
-#[derive(Debug)]
-struct Ticket {
-    xid: u32,
-    fate: Option<Effect>,
-    in_flight: InFlight,
-}
-
-#[derive(Debug)]
-enum Outgoing {
-    Send(Vec<u8>, InFlight),
-    Close,
-}
-
-/// What waits for its time.
-#[derive(Debug)]
-enum Late {
-    Call(Call, Ticket),
-    Answer(Vec<u8>, InFlight),
-}
-
-/// Where answers go: out, or aside for later.
-#[derive(Debug, Clone)]
-struct Outbox {
-    out: mpsc::UnboundedSender<Outgoing>,
-    late: mpsc::UnboundedSender<(Duration, Late)>,
-}
 
 type Pending = Mutex<HashMap<u32, Ticket>>;
 
@@ -263,48 +236,5 @@ impl Runner {
                 self.inner.write_all(&frame(&record, MAX_RECORD)).await
             }
         }
-    }
-}
-
-// === impl Outbox ===
-
-impl Outbox {
-    /// Lets an answer meet its fate. A connection that is gone needs no answer, so failed sends are of no interest.
-    fn answer(&self, mut reply: Vec<u8>, ticket: Ticket) {
-        let wire = match ticket.fate {
-            Some(Effect::LoseReply) => return,
-            Some(Effect::DisconnectAfter) => return self.close(),
-            Some(Effect::AnswerLate(delay)) => {
-                let wire = frame(&reply, MAX_RECORD);
-                return self.put_off(delay, Late::Answer(wire, ticket.in_flight));
-            }
-            Some(Effect::Fragments(length)) => frame(&reply, length),
-            Some(Effect::Twice) => [frame(&reply, MAX_RECORD), frame(&reply, MAX_RECORD)].concat(),
-            Some(Effect::WrongXid) => {
-                if let Some(head) = reply.first_chunk_mut::<4>() {
-                    *head = (ticket.xid ^ u32::MAX).to_be_bytes();
-                }
-                frame(&reply, MAX_RECORD)
-            }
-            Some(Effect::Truncated(length)) => {
-                reply.truncate(length);
-                frame(&reply, MAX_RECORD)
-            }
-            Some(Effect::Garbage(record)) => frame(&record, MAX_RECORD),
-            _ => frame(&reply, MAX_RECORD),
-        };
-        self.send(wire, ticket.in_flight);
-    }
-
-    fn send(&self, wire: Vec<u8>, in_flight: InFlight) {
-        let _ = self.out.send(Outgoing::Send(wire, in_flight));
-    }
-
-    fn close(&self) {
-        let _ = self.out.send(Outgoing::Close);
-    }
-
-    fn put_off(&self, delay: Duration, late: Late) {
-        let _ = self.late.send((delay, late));
     }
 }

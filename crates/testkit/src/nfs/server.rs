@@ -1,21 +1,20 @@
 //! Starting, stopping and steering the server.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use nfs3_server::tcp::{NFSTcp, NFSTcpListener};
 use nfs3_types::{mount, nfs3, portmap};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::builder::{Builder, Ports, Wanted};
 use super::connection;
-use super::dirfs::DirFs;
 use super::fault::Faults;
 use super::log::CallLog;
 use super::service::{Door, Role, Service};
@@ -26,30 +25,6 @@ const INNER_GENERATION: u64 = 1;
 /// How long accepting rests after it failed, as when there are too many open files.
 const ACCEPT_REST: Duration = Duration::from_millis(10);
 
-/// The TCP ports of the three programs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Ports {
-    /// Port mapper, version 2.
-    pub portmap: u16,
-    /// MOUNT, version 3.
-    pub mount: u16,
-    /// NFS, version 3.
-    pub nfs: u16,
-}
-
-/// What a server is to be like. Made by [`Server::builder`].
-#[derive(Debug, Clone)]
-#[must_use]
-pub struct Builder {
-    root: PathBuf,
-    export: String,
-    ip: IpAddr,
-    ports: Wanted,
-    admission: Admission,
-    mkdir_ignores_mode: bool,
-    generation: u64,
-}
-
 /// A running (or stopped) server. Dropping it stops it.
 #[derive(Debug)]
 pub struct Server {
@@ -59,20 +34,6 @@ pub struct Server {
     wanted: Wanted,
     ports: Ports,
     running: Option<Running>,
-}
-
-/// Who is let in from the start.
-#[derive(Debug, Clone, Copy, Default)]
-struct Admission {
-    reserved_ports: bool,
-    auth_sys: bool,
-    root_squash: bool,
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Wanted {
-    One(u16),
-    Three(Ports),
 }
 
 /// One run's tasks: all end when it is told to, and it can be seen that they have.
@@ -91,115 +52,30 @@ struct Acceptor {
     inner: SocketAddr,
 }
 
-// === impl Builder ===
-
-impl Builder {
-    /// The path that clients mount; directories below it can be mounted too. Default `/export`.
-    pub fn export(mut self, path: impl Into<String>) -> Self {
-        let path = path.into();
-        self.export = format!("/{}", path.trim_matches('/'));
-        self
-    }
-
-    /// The address to listen on, of either family. Default 127.0.0.1.
-    pub fn bind(mut self, ip: impl Into<IpAddr>) -> Self {
-        self.ip = ip.into();
-        self
-    }
-
-    /// One port for port mapper, MOUNT and NFS. Default 0: a free one, kept over restarts.
-    pub fn port(mut self, port: u16) -> Self {
-        self.ports = Wanted::One(port);
-        self
-    }
-
-    /// A port for each program, as on most servers; 0 is a free one, kept over restarts.
-    pub fn ports(mut self, ports: Ports) -> Self {
-        self.ports = Wanted::Three(ports);
-        self
-    }
-
-    /// Refuses callers from ports over 1023, as exports are by default on Linux (`secure`): MNT with `MNT3ERR_ACCES`, file operations
-    /// with `NFS3ERR_PERM`. Default off.
-    pub fn require_reserved_ports(mut self, require: bool) -> Self {
-        self.admission.reserved_ports = require;
-        self
-    }
-
-    /// Answers file operations under AUTH_NULL with `AUTH_TOOWEAK`. Default off: their caller counts as nobody (65534).
-    pub fn require_auth_sys(mut self, require: bool) -> Self {
-        self.admission.auth_sys = require;
-        self
-    }
-
-    /// Takes user and group 0 for nobody (65534). Default off.
-    pub fn root_squash(mut self, squash: bool) -> Self {
-        self.admission.root_squash = squash;
-        self
-    }
-
-    /// Makes every directory with mode 0755, whatever MKDIR asks, as servers may. Default off: the mode asked for, to the bit.
-    pub fn mkdir_ignores_mode(mut self, ignores: bool) -> Self {
-        self.mkdir_ignores_mode = ignores;
-        self
-    }
-
-    /// The file system's number, part of handles and of the attributes' `fsid`. A server over the same directory with the same number
-    /// honours the handles of the one before; with a higher number they are stale. Default 1.
-    pub fn generation(mut self, generation: u64) -> Self {
-        self.generation = generation;
-        self
-    }
-
-    /// Starts listening. When this returns, clients can connect.
-    ///
-    /// # Errors
-    /// The directory cannot be opened, or a port is taken.
-    pub async fn start(self) -> io::Result<Server> {
-        let fs = DirFs::open(&self.root, self.generation, self.mkdir_ignores_mode)?;
-        let service = Service {
-            fs,
-            log: CallLog::new(),
-            faults: Faults::default(),
-            export: self.export,
-            reserved_ports: AtomicBool::new(self.admission.reserved_ports),
-            auth_sys: AtomicBool::new(self.admission.auth_sys),
-            root_squash: AtomicBool::new(self.admission.root_squash),
-            is_exported: AtomicBool::new(true),
-            is_open: watch::Sender::new(true),
-            kicked: watch::Sender::new(()),
-        };
-        let mut server = Server {
-            service: Arc::new(service),
-            root: self.root,
-            ip: self.ip,
-            wanted: self.ports,
-            ports: Ports {
-                portmap: 0,
-                mount: 0,
-                nfs: 0,
-            },
-            running: None,
-        };
-        server.restart().await?;
-        Ok(server)
-    }
-}
-
 // === impl Server ===
 
 impl Server {
     /// A server over a directory that exists.
     pub fn builder(root: impl Into<PathBuf>) -> Builder {
-        Builder {
-            root: root.into(),
-            export: "/export".to_owned(),
-            ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
-            ports: Wanted::One(0),
-            admission: Admission::default(),
-            mkdir_ignores_mode: false,
-            generation: 1,
-        }
+        Builder::new(root.into())
+    }
+
+    pub(super) async fn start(
+        service: Service,
+        root: PathBuf,
+        ip: IpAddr,
+        wanted: Wanted,
+    ) -> io::Result<Self> {
+        let mut server = Self {
+            service: Arc::new(service),
+            root,
+            ip,
+            wanted,
+            ports: Ports::default(),
+            running: None,
+        };
+        server.restart().await?;
+        Ok(server)
     }
 
     /// Where NFS is served.

@@ -7,7 +7,7 @@
 //!
 //! Directories are opened one from the other, never by a whole path: a tree may be deeper than `PATH_MAX`.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -20,10 +20,8 @@ use rustix::io::Errno;
 
 use super::attr::{file_type, status};
 use super::handle::{FileId, Handle, birth};
+use super::known::Known;
 use super::listing::Names;
-
-/// Open directories kept at hand; a deep tree is walked again where it left them.
-const OPEN_DIRS: usize = 256;
 
 /// A directory, and the names of what is in it, by handle.
 #[derive(Debug)]
@@ -40,19 +38,6 @@ pub(super) struct Place {
     pub(super) dir: Arc<OwnedFd>,
     pub(super) name: Vec<u8>,
     pub(super) stat: Statx,
-}
-
-#[derive(Debug, Default)]
-struct Known {
-    nodes: HashMap<FileId, Node>,
-    open: HashMap<FileId, (Arc<OwnedFd>, u64)>,
-    clock: u64,
-}
-
-#[derive(Debug)]
-struct Node {
-    parent: FileId,
-    name: Box<[u8]>,
 }
 
 /// Attributes of a name, never of what a symbolic link points to.
@@ -279,32 +264,5 @@ fn absent<T>(errno: Errno) -> Result<Option<T>, nfsstat3> {
     match errno {
         Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::STALE => Ok(None),
         other => Err(status(other)),
-    }
-}
-
-// === impl Known ===
-
-impl Known {
-    fn put(&mut self, parent: FileId, name: &[u8], stat: &Statx) {
-        let name = name.into();
-        self.nodes.insert(FileId::of(stat), Node { parent, name });
-    }
-
-    fn touch(&mut self, id: FileId) -> Option<Arc<OwnedFd>> {
-        self.clock += 1;
-        let (fd, used) = self.open.get_mut(&id)?;
-        *used = self.clock;
-        Some(Arc::clone(fd))
-    }
-
-    fn keep_open(&mut self, id: FileId, fd: Arc<OwnedFd>) {
-        if self.open.len() >= OPEN_DIRS {
-            let oldest = self.open.iter().min_by_key(|(_, (_, used))| *used);
-            if let Some(oldest) = oldest.map(|(id, _)| *id) {
-                self.open.remove(&oldest);
-            }
-        }
-        self.clock += 1;
-        self.open.insert(id, (fd, self.clock));
     }
 }

@@ -6,4 +6,5 @@ mod client;
 mod faults;
 mod files;
 mod lives;
+mod pipelined;
 mod through_proxy;
