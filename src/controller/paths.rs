@@ -50,10 +50,11 @@ struct Inner {
     epoch: u64,
 }
 
-/// How far a claim's hold is. `Created` carries the list epoch in which the volume was created: a list begun later shows it.
+/// How far a claim's hold is. `Shown`: the store was quicker than the answer to the creation. `Created` carries the list epoch in which the volume was created: a list begun later shows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
     Making,
+    Shown,
     Created(u64),
 }
 
@@ -128,8 +129,12 @@ impl Paths {
     /// The store shows the volume (or its deletion): from here on the store speaks for the directory.
     pub fn seen(&self, volume: &str) {
         let mut inner = self.lock();
-        if matches!(inner.holds.get(volume), Some((_, Stage::Created(_)))) {
-            inner.holds.remove(volume);
+        match inner.holds.get_mut(volume) {
+            Some((_, Stage::Created(_))) => {
+                inner.holds.remove(volume);
+            }
+            Some((_, stage)) => *stage = Stage::Shown,
+            None => {}
         }
     }
 
@@ -166,8 +171,12 @@ impl Hold {
     pub fn created(mut self) {
         let mut inner = self.paths.lock();
         let epoch = inner.epoch;
-        if let Some((_, stage)) = inner.holds.get_mut(&self.volume) {
-            *stage = Stage::Created(epoch);
+        match inner.holds.get_mut(&self.volume) {
+            Some((_, Stage::Shown)) => {
+                inner.holds.remove(&self.volume);
+            }
+            Some((_, stage)) => *stage = Stage::Created(epoch),
+            None => {}
         }
         drop(inner);
         self.created = true;
@@ -242,6 +251,19 @@ mod tests {
         assert!(paths.is_created("new"));
         assert!(paths.move_away("old", mk_place("/data/a")).is_err());
         paths.seen("new");
+        assert!(paths.move_away("old", mk_place("/data/a")).is_ok());
+    }
+
+    #[test]
+    fn a_volume_that_the_store_shows_before_its_creation_is_answered_is_not_held_for_ever() {
+        let paths = Paths::default();
+        let hold = paths
+            .hold("new", mk_place("/data/a"))
+            .expect("nobody is there");
+        paths.seen("new");
+        assert!(paths.move_away("old", mk_place("/data/a")).is_err());
+        hold.created();
+        assert!(!paths.is_created("new"));
         assert!(paths.move_away("old", mk_place("/data/a")).is_ok());
     }
 

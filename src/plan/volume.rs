@@ -241,12 +241,18 @@ fn other_part<'a>(
             Relation::Same => other.name > volume.name,
             Relation::Inside => false,
         };
-        if takes_it_along || !matches!(due(other), Due::Yes) {
+        let is_due = matches!(due(other), Due::Yes);
+        if !is_leaving(other) && (takes_it_along || !is_due) {
             return Some(Part::Holds(other, relation));
         }
         first.get_or_insert(Part::GoesFirst(other));
     }
     first
+}
+
+/// Nobody has it any more and its object is being deleted: what was to be done about its directory is done, and it will be gone in a moment.
+fn is_leaving(volume: &Volume) -> bool {
+    volume.deleting && volume.phase != Phase::Bound && !matches!(due(volume), Due::Yes)
 }
 
 // === impl KeepData ===
@@ -801,6 +807,24 @@ mod tests {
             mk_plan_beside(&last, Some(&class), &[&first]),
             VolumePlan::Wait(Wait::GoesLater("pvc-1".into()))
         );
+        let leaving = |name| {
+            let mut volume = mk_volume(name, "/data/nfs/a", json!({}));
+            (volume.deleting, volume.finalizer) = (true, false);
+            volume
+        };
+        for name in ["pvc-1", "pvc-3"] {
+            assert_eq!(
+                mk_plan_beside(&last, Some(&class), &[&leaving(name)]),
+                VolumePlan::Wait(Wait::GoesLater(name.into())),
+                "what is leaving holds nothing"
+            );
+        }
+        let mut in_use = leaving("pvc-1");
+        in_use.phase = Phase::Bound;
+        assert!(matches!(
+            mk_plan_beside(&last, Some(&class), &[&in_use]),
+            VolumePlan::KeepData(_)
+        ));
         assert_eq!(mk_plan(&last, Some(&class)), mk_delete("a", "pvc-2"));
     }
 
@@ -914,13 +938,15 @@ mod tests {
                 match decide(&volume, &Surroundings { served: &served, class: Some(&class), occupied: &occupied, arriving: &[] }) {
                     VolumePlan::Delete(delete) => {
                         let gone = delete.share.place(&delete.dir);
-                        for other in world.iter().filter(|other| other.name != volume.name) {
+                        for other in world.iter().filter(|other| other.name != volume.name && !other.deleting) {
                             assert!(other.place().unwrap().relation(&gone).is_none(), "{} lost {gone}", other.name);
                         }
                         removed.push(gone);
-                        world.remove(at);
+                        world[at].deleting = true;
                     }
-                    VolumePlan::KeepData(_) => { world.remove(at); }
+                    // The object is seen for a while after its deletion.
+                    VolumePlan::KeepData(_) => world[at].deleting = true,
+                    VolumePlan::Ignore(Ignore::Leaving) => { world.remove(at); }
                     VolumePlan::Wait(_) | VolumePlan::Ignore(Ignore::NotReleased) => {}
                     other => panic!("{other:?}"),
                 }
@@ -930,7 +956,7 @@ mod tests {
                 if !world.is_empty() { let at = index.index(world.len()); step(&mut world, &mut removed, at); }
             }
             // Whatever the order left, a few rounds finish.
-            for _ in 0..released.len() {
+            for _ in 0..2 * released.len() {
                 for at in (0..world.len()).rev() { step(&mut world, &mut removed, at); }
             }
             prop_assert!(world.iter().all(lives), "left: {:?}", world);
