@@ -1,0 +1,238 @@
+//! What the provisioner depends on is down, slow, or comes and goes.
+
+use std::time::Duration;
+
+use serde_json::json;
+use testkit::api::{Fault, Requests};
+use tokio::time::Instant;
+
+use crate::expect::SOON;
+use crate::scenario::Scenario;
+use crate::stage::{Stage, name_of};
+use crate::world::{Part, Turn};
+
+/// The facts.
+pub fn scenarios() -> Vec<Scenario> {
+    vec![
+        Scenario::of(nfs_down_at_the_start_is_survived_said_and_made_up_for).alone(),
+        Scenario::of(the_api_server_down_at_the_start_is_survived_said_and_made_up_for).alone(),
+        Scenario::of(an_nfs_server_killed_in_the_middle_of_a_burst_loses_nothing).alone(),
+        Scenario::of(an_api_server_killed_in_the_middle_of_a_burst_loses_nothing).alone(),
+        Scenario::of(a_file_server_that_hangs_is_waited_for).alone(),
+        Scenario::of(a_claim_deleted_while_it_is_provisioned_leaves_nothing).alone(),
+        Scenario::of(deletion_goes_on_when_nfs_is_back).alone(),
+        Scenario::of(too_many_requests_is_obeyed)
+            .alone()
+            .only_on_the_double("a real API server cannot be told to say 429"),
+        Scenario::of(a_volume_whose_creation_got_no_answer_is_not_made_twice)
+            .alone()
+            .only_on_the_double("a single answer cannot be lost on purpose on a real API server"),
+    ]
+}
+
+/// The cap for what should take a moment; how long it took is printed.
+const CAP: Duration = Duration::from_secs(40);
+
+fn measured(what: &str, since: Instant) {
+    println!("measured: {what}: {:.2} s", since.elapsed().as_secs_f64());
+}
+
+async fn nfs_down_at_the_start_is_survived_said_and_made_up_for(stage: Stage) {
+    let world = stage.world();
+    let class = stage.class("plain", json!({})).await;
+    world.turn(Part::Nfs, Turn::Off).await;
+    let mut provisioner = stage.start();
+    stage.claim("data", &class).await;
+    let share = format!("share {}:{}", stage.share().server, stage.share().path);
+    stage
+        .event_within(CAP, "data", "ProvisioningFailed", &[&share])
+        .await;
+    provisioner
+        .log()
+        .says(&["WARN", "share does not answer"])
+        .await;
+    // Let the failures pile up, so that it is not the first short pause that ends in time.
+    stage
+        .event_counted(CAP, "data", "ProvisioningFailed", 4)
+        .await;
+    assert!(provisioner.is_alive());
+    assert_eq!(stage.phase("data").await, "Pending");
+    world.turn(Part::Nfs, Turn::On).await;
+    let up = Instant::now();
+    stage.bound_within(CAP, "data").await;
+    measured("from NFS up to the waiting claim bound (aim 5 s)", up);
+}
+
+async fn the_api_server_down_at_the_start_is_survived_said_and_made_up_for(stage: Stage) {
+    let world = stage.world();
+    let class = stage.class("plain", json!({})).await;
+    stage.claim("data", &class).await;
+    world.turn(Part::Api, Turn::Off).await;
+    let mut provisioner = stage.start();
+    provisioner.log().says(&["WARN", "API server"]).await;
+    assert!(provisioner.is_alive());
+    world.turn(Part::Api, Turn::On).await;
+    let up = Instant::now();
+    stage.bound_within(CAP, "data").await;
+    measured(
+        "from the API server up to the waiting claim bound (aim 5 s)",
+        up,
+    );
+}
+
+async fn burst(stage: &Stage, class: &str, count: usize, broken: Part) {
+    let name = |number| format!("data-{number}");
+    for number in 0..count / 2 {
+        stage.claim(&name(number), class).await;
+    }
+    let world = stage.world();
+    if broken == Part::Nfs {
+        world.turn(Part::Nfs, Turn::Off).await;
+        for number in count / 2..count {
+            stage.claim(&name(number), class).await;
+        }
+    } else {
+        for number in count / 2..count {
+            stage.claim(&name(number), class).await;
+        }
+        world.turn(Part::Api, Turn::Off).await;
+    }
+    world.turn(broken, Turn::On).await;
+    let up = Instant::now();
+    let mut dirs = Vec::new();
+    for number in 0..count {
+        let volume = stage.bound_within(CAP, &name(number)).await;
+        dirs.push(stage.dir_of(&volume));
+    }
+    measured("from up again to all claims bound", up);
+    dirs.sort();
+    assert_eq!(stage.entries(), dirs, "no directory but the volumes' own");
+}
+
+async fn an_nfs_server_killed_in_the_middle_of_a_burst_loses_nothing(stage: Stage) {
+    let class = stage.class("plain", json!({})).await;
+    let _provisioner = stage.start();
+    burst(&stage, &class, 60, Part::Nfs).await;
+}
+
+async fn an_api_server_killed_in_the_middle_of_a_burst_loses_nothing(stage: Stage) {
+    let class = stage.class("plain", json!({})).await;
+    let _provisioner = stage.start();
+    burst(&stage, &class, 60, Part::Api).await;
+}
+
+async fn a_file_server_that_hangs_is_waited_for(stage: Stage) {
+    let world = stage.world();
+    let class = stage.class("plain", json!({})).await;
+    let settings = stage.settings().with("NFS_CALL_TIMEOUT", "1s");
+    let mut provisioner = stage.start_with(&settings);
+    stage.provision("before", &class).await;
+    world.turn(Part::Nfs, Turn::Frozen).await;
+    stage.claim("data", &class).await;
+    stage
+        .event_within(CAP, "data", "ProvisioningFailed", &["share "])
+        .await;
+    assert!(provisioner.is_alive());
+    world.turn(Part::Nfs, Turn::Thawed).await;
+    let up = Instant::now();
+    stage.bound_within(CAP, "data").await;
+    measured("from NFS thawed to the waiting claim bound", up);
+}
+
+async fn a_claim_deleted_while_it_is_provisioned_leaves_nothing(stage: Stage) {
+    let world = stage.world();
+    let class = stage
+        .class("plain", json!({"pathPattern": "deep/${.PVC.name}"}))
+        .await;
+    let _provisioner = stage.start();
+    stage.passed_by().await;
+    let before = stage.entries();
+    world.turn(Part::Nfs, Turn::Frozen).await;
+    let claim = stage.claim("data", &class).await;
+    stage.event("data", "Provisioning", &[]).await;
+    stage.delete_claim("data").await;
+    crate::expect::eventually("the claim is gone", async || {
+        stage
+            .claims()
+            .get_opt("data")
+            .await
+            .ok()?
+            .is_none()
+            .then_some(())
+    })
+    .await;
+    world.turn(Part::Nfs, Turn::Thawed).await;
+    stage.passed_by().await;
+    crate::expect::until("the directory is gone again", || {
+        !stage.dir("deep").exists()
+    })
+    .await;
+    let volume = format!("pvc-{}", claim.metadata.uid.unwrap());
+    assert_eq!(stage.volumes().get_opt(&volume).await.unwrap(), None);
+    assert_eq!(
+        stage.entries().len(),
+        before.len() + 1,
+        "what passed by, and nothing else"
+    );
+}
+
+async fn deletion_goes_on_when_nfs_is_back(stage: Stage) {
+    let world = stage.world();
+    let class = stage.class("del", json!({"onDelete": "delete"})).await;
+    let _provisioner = stage.start();
+    let volume = stage.provision("data", &class).await;
+    stage.write(&stage.dir_of(&volume), "canary");
+    world.turn(Part::Nfs, Turn::Off).await;
+    stage.delete_claim("data").await;
+    stage
+        .event_within(CAP, &name_of(&volume), "VolumeFailedDelete", &["share "])
+        .await;
+    world.turn(Part::Nfs, Turn::On).await;
+    let up = Instant::now();
+    stage.gone(&volume).await;
+    measured("from NFS up to the waiting volume gone", up);
+    assert_eq!(stage.entries(), [""; 0]);
+}
+
+async fn too_many_requests_is_obeyed(stage: Stage) {
+    let api = stage.world().double().unwrap().api();
+    let class = stage.class("plain", json!({})).await;
+    let _provisioner = stage.start();
+    stage.passed_by().await;
+    let mark = api.audit().mark();
+    let begin = Instant::now();
+    api.faults().fail(
+        3,
+        Requests::of("create", "persistentvolumes"),
+        Fault::TooManyRequests(1),
+    );
+    stage.claim("data", &class).await;
+    stage.bound_within(SOON, "data").await;
+    let tries = api.audit().count(mark, "create", "persistentvolumes");
+    assert_eq!(tries, 4, "three refusals and a success");
+    assert!(
+        begin.elapsed() >= Duration::from_secs(3),
+        "each refusal asked for a second: {:?}",
+        begin.elapsed()
+    );
+}
+
+async fn a_volume_whose_creation_got_no_answer_is_not_made_twice(stage: Stage) {
+    let api = stage.world().double().unwrap().api();
+    let class = stage.class("plain", json!({})).await;
+    let _provisioner = stage.start();
+    stage.passed_by().await;
+    api.faults().fail(
+        1,
+        Requests::of("create", "persistentvolumes"),
+        Fault::CutAfter,
+    );
+    let claim = stage.claim("data", &class).await;
+    let volume = stage.bound("data").await;
+    assert_eq!(
+        name_of(&volume),
+        format!("pvc-{}", claim.metadata.uid.unwrap())
+    );
+    stage.delete_claim("data").await;
+    stage.gone(&volume).await;
+}

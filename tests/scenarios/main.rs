@@ -1,0 +1,77 @@
+//! The provisioner as a whole, seen from outside: the program is started as a process, claims are created, and what became of them is looked at in the
+//! API and on the share.
+//!
+//! ```text
+//! scenario ──> Stage ──> World ─┬─ double: API server and NFS server in this process      cargo test
+//!                │              └─ real: kube-apiserver, controller manager, NFS servers    E2E_WORLD=… (see e2e/README.md)
+//!                └──> Provisioner, a process
+//! ```
+//! Every world runs the same list. What one of them cannot show is listed as ignored, with the reason.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    unreachable_pub,
+    reason = "a test target without the standard harness counts as a program"
+)]
+
+use std::process::ExitCode;
+
+use libtest_mimic::Arguments;
+
+mod expect;
+mod fixtures;
+mod provisioner;
+mod scenario;
+mod stage;
+mod suite;
+mod world;
+
+mod archive;
+mod binding;
+mod events;
+mod faults;
+mod finalizer;
+mod metrics;
+mod pattern;
+mod protection;
+mod reclaim;
+mod refusal;
+mod rights;
+mod settings;
+mod shares;
+mod upgrade;
+mod volume;
+
+/// Scenarios mostly wait, so more of them run at a time than there are processors.
+const AT_ONCE: usize = 8;
+
+fn main() -> ExitCode {
+    let mut args = Arguments::from_args();
+    args.test_threads.get_or_insert(AT_ONCE);
+    suite::run(&args, all())
+}
+
+fn all() -> Vec<scenario::Scenario> {
+    [
+        archive::scenarios(),
+        binding::scenarios(),
+        events::scenarios(),
+        faults::scenarios(),
+        finalizer::scenarios(),
+        metrics::scenarios(),
+        pattern::scenarios(),
+        protection::scenarios(),
+        reclaim::scenarios(),
+        refusal::scenarios(),
+        rights::scenarios(),
+        settings::scenarios(),
+        shares::scenarios(),
+        upgrade::scenarios(),
+        volume::scenarios(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}

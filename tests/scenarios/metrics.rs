@@ -1,0 +1,89 @@
+//! What is served to Prometheus, under the library's names.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+
+use serde_json::json;
+
+use crate::expect::eventually;
+use crate::scenario::Scenario;
+use crate::stage::Stage;
+
+/// The facts.
+pub fn scenarios() -> Vec<Scenario> {
+    vec![Scenario::of(the_librarys_metrics_are_served)]
+}
+
+fn get(port: u16, path: &str) -> Option<String> {
+    let mut connection = TcpStream::connect(("127.0.0.1", port)).ok()?;
+    write!(
+        connection,
+        "GET {path} HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n"
+    )
+    .ok()?;
+    let mut text = String::new();
+    connection.read_to_string(&mut text).ok()?;
+    Some(text)
+}
+
+/// The value of the sample of this name and class.
+fn sample(text: &str, name: &str, class: &str) -> Option<f64> {
+    let start = format!("{name}{{");
+    let label = format!("class=\"{class}\"");
+    let line = text
+        .lines()
+        .find(|line| line.starts_with(&start) && line.contains(&label))?;
+    line.split_whitespace().nth(1)?.parse().ok()
+}
+
+async fn the_librarys_metrics_are_served(stage: Stage) {
+    let port = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let settings = stage
+        .settings()
+        .with("METRICS_ADDR", format!("127.0.0.1:{port}"));
+    let class = stage
+        .class("plain", json!({"archiveOnDelete": "false"}))
+        .await;
+    let selector = json!({"spec": {"selector": {"matchLabels": {"a": "b"}}}});
+    let bad = stage
+        .class("nope", json!({"archiveOnDelete": "nope"}))
+        .await;
+    let _provisioner = stage.start_with(&settings);
+    let volume = stage.provision("data", &class).await;
+    stage.provision("bad", &bad).await;
+    stage
+        .create(crate::fixtures::mk_claim_from("refused", &class, selector))
+        .await;
+    stage.event("refused", "ProvisioningFailed", &[]).await;
+    stage.delete_claim("data").await;
+    stage.gone(&volume).await;
+    stage.delete_claim("bad").await;
+    let wanted = [
+        ("controller_persistentvolumeclaim_provision_total", &class),
+        (
+            "controller_persistentvolumeclaim_provision_failed_total",
+            &class,
+        ),
+        (
+            "controller_persistentvolumeclaim_provision_duration_seconds_count",
+            &class,
+        ),
+        ("controller_persistentvolume_delete_total", &class),
+        ("controller_persistentvolume_delete_failed_total", &bad),
+        (
+            "controller_persistentvolume_delete_duration_seconds_count",
+            &class,
+        ),
+    ];
+    for (name, class) in wanted {
+        eventually(format!("{name} of {class} counts"), async || {
+            let text = get(port, "/metrics")?;
+            sample(&text, name, class).filter(|value| *value >= 1.0)
+        })
+        .await;
+    }
+}

@@ -1,0 +1,195 @@
+//! Nothing is deleted that is not provably nobody else's.
+
+use k8s_openapi::api::core::v1::PersistentVolume;
+use serde_json::{Value, json};
+
+use crate::fixtures::mk_volume;
+use crate::scenario::Scenario;
+use crate::stage::{Stage, name_of};
+use crate::world::{Part, Turn};
+
+/// The facts.
+pub fn scenarios() -> Vec<Scenario> {
+    vec![
+        Scenario::of(a_shared_directory_stays_until_its_last_volume_goes),
+        Scenario::of(a_directory_that_holds_another_volume_stays),
+        Scenario::of(a_directory_inside_another_volume_stays),
+        Scenario::of(a_similar_name_is_no_part_of_a_directory),
+        Scenario::of(volumes_of_others_protect_their_directories),
+        Scenario::of(empty_parents_go_with_their_last_volume_and_others_stay),
+        Scenario::of(all_volumes_of_one_directory_deleted_at_once_take_it_along),
+        Scenario::of(a_claim_made_anew_while_its_old_volume_is_deleted_loses_nothing).alone(),
+    ]
+}
+
+async fn del(stage: &Stage, name: &str, pattern: &str) -> String {
+    stage
+        .class(name, json!({"onDelete": "delete", "pathPattern": pattern}))
+        .await
+}
+
+/// The object goes, an event says which volume holds the data, and the data is there.
+async fn kept(stage: &Stage, volume: &PersistentVolume, holder: &str, verb: &str) {
+    stage.gone(volume).await;
+    stage
+        .event(
+            &name_of(volume),
+            "VolumeFailedDelete",
+            &["stays", holder, verb],
+        )
+        .await;
+}
+
+async fn a_shared_directory_stays_until_its_last_volume_goes(stage: Stage) {
+    let class = del(&stage, "shared", "shared").await;
+    let _provisioner = stage.start();
+    let first = stage.provision("first", &class).await;
+    let second = stage.provision("second", &class).await;
+    stage.write("shared", "canary");
+    stage.delete_claim("first").await;
+    kept(&stage, &first, &name_of(&second), "uses").await;
+    assert!(stage.dir("shared").join("canary").is_file());
+    stage.delete_claim("second").await;
+    stage.gone(&second).await;
+    assert_eq!(stage.entries(), [""; 0]);
+}
+
+async fn a_directory_that_holds_another_volume_stays(stage: Stage) {
+    let outer = del(&stage, "outer", "outer").await;
+    let inner = del(&stage, "inner", "outer/inner").await;
+    let _provisioner = stage.start();
+    let around = stage.provision("around", &outer).await;
+    let within = stage.provision("within", &inner).await;
+    stage.write("outer/inner", "canary");
+    stage.delete_claim("around").await;
+    kept(&stage, &around, &name_of(&within), "lies inside").await;
+    assert!(stage.dir("outer/inner").join("canary").is_file());
+}
+
+async fn a_directory_inside_another_volume_stays(stage: Stage) {
+    let outer = del(&stage, "outer", "outer").await;
+    let inner = del(&stage, "inner", "outer/inner").await;
+    let _provisioner = stage.start();
+    let around = stage.provision("around", &outer).await;
+    let within = stage.provision("within", &inner).await;
+    stage.write("outer/inner", "canary");
+    stage.delete_claim("within").await;
+    kept(&stage, &within, &name_of(&around), "contains").await;
+    assert!(stage.dir("outer/inner").join("canary").is_file());
+}
+
+async fn a_similar_name_is_no_part_of_a_directory(stage: Stage) {
+    let short = del(&stage, "short", "a/b").await;
+    let long = del(&stage, "long", "a/bc").await;
+    let _provisioner = stage.start();
+    let going = stage.provision("going", &short).await;
+    stage.provision("staying", &long).await;
+    stage.write("a/bc", "canary");
+    stage.delete_claim("going").await;
+    stage.gone(&going).await;
+    assert_eq!(crate::stage::entries(&stage.dir("a")), ["bc"]);
+    assert!(stage.dir("a/bc").join("canary").is_file());
+}
+
+async fn volumes_of_others_protect_their_directories(stage: Stage) {
+    let csi = |path: &str| -> Value {
+        let share = stage.share();
+        json!({"spec": {"nfs": null, "csi": {
+            "driver": "nfs.csi.k8s.io",
+            "volumeHandle": path,
+            "volumeAttributes": {"server": share.server, "share": share.path, "subdir": path},
+        }}})
+    };
+    let _provisioner = stage.start();
+    for (name, more) in [("hand", json!({})), ("csi", csi("csi/in"))] {
+        let class = del(&stage, name, &format!("{name}/in")).await;
+        let volume = stage.provision(name, &class).await;
+        stage.write(&format!("{name}/in"), "canary");
+        let other = format!("{}-{name}", stage.namespace());
+        let path = format!("{}/{name}/in", stage.share().path);
+        stage
+            .create_volume(mk_volume(&other, &stage.share().server, &path, more))
+            .await;
+        // Now the provisioner has seen it: what is created later is bound.
+        stage.passed_by().await;
+        stage.delete_claim(name).await;
+        kept(&stage, &volume, &other, "uses").await;
+        assert!(stage.dir(&format!("{name}/in")).join("canary").is_file());
+        stage.delete_volume(&other).await;
+    }
+}
+
+async fn empty_parents_go_with_their_last_volume_and_others_stay(stage: Stage) {
+    let class = del(&stage, "nested", "teams/${.PVC.namespace}/${.PVC.name}").await;
+    let _provisioner = stage.start();
+    let first = stage.provision("first", &class).await;
+    let second = stage.provision("second", &class).await;
+    stage.delete_claim("first").await;
+    stage.gone(&first).await;
+    let parent = format!("teams/{}", stage.namespace());
+    assert_eq!(crate::stage::entries(&stage.dir(&parent)), ["second"]);
+    stage.write("teams", "somebody-elses");
+    stage.delete_claim("second").await;
+    stage.gone(&second).await;
+    assert_eq!(
+        crate::stage::entries(&stage.dir("teams")),
+        ["somebody-elses"]
+    );
+
+    std::fs::remove_file(stage.dir("teams").join("somebody-elses")).unwrap();
+    let third = stage.provision("third", &class).await;
+    stage.delete_claim("third").await;
+    stage.gone(&third).await;
+    assert_eq!(stage.entries(), [""; 0]);
+    assert!(stage.share().dir.is_dir());
+}
+
+async fn all_volumes_of_one_directory_deleted_at_once_take_it_along(stage: Stage) {
+    let class = del(&stage, "shared", "shared").await;
+    let nested = del(&stage, "nested", "shared/in").await;
+    let provisioner = stage.start();
+    let mut volumes = Vec::new();
+    for number in 0..6 {
+        let class = if number % 2 == 0 { &class } else { &nested };
+        volumes.push(stage.provision(&format!("data-{number}"), class).await);
+    }
+    stage.write("shared/in", "canary");
+    // All of them are released by the time that anybody looks.
+    provisioner.kill();
+    for number in 0..6 {
+        stage.delete_claim(&format!("data-{number}")).await;
+    }
+    for volume in &volumes {
+        stage.volume_is(&name_of(volume), "Released").await;
+    }
+    let _provisioner = stage.start_with(&stage.settings().with("ENABLE_LEADER_ELECTION", "false"));
+    for volume in &volumes {
+        stage.gone(volume).await;
+    }
+    assert_eq!(stage.entries(), [""; 0]);
+}
+
+/// The share stands still while the old volume's deletion and the new claim meet.
+async fn a_claim_made_anew_while_its_old_volume_is_deleted_loses_nothing(stage: Stage) {
+    let class = del(&stage, "fixed", "fixed/${.PVC.name}").await;
+    let _provisioner = stage.start();
+    for _ in 0..5 {
+        let old = stage.provision("data", &class).await;
+        stage.write("fixed/data", "old");
+        stage.world().turn(Part::Nfs, Turn::Frozen).await;
+        stage.delete_claim("data").await;
+        stage.volume_is(&name_of(&old), "Released").await;
+        let claim = stage.claim("data", &class).await;
+        stage.world().turn(Part::Nfs, Turn::Thawed).await;
+        let new = stage.bound("data").await;
+        assert_eq!(
+            name_of(&new),
+            format!("pvc-{}", claim.metadata.uid.unwrap())
+        );
+        stage.write("fixed/data", "new");
+        stage.gone(&old).await;
+        assert!(stage.dir("fixed/data").join("new").is_file());
+        stage.delete_claim("data").await;
+        stage.gone(&new).await;
+    }
+}

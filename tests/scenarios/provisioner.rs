@@ -1,0 +1,203 @@
+//! `Provisioner`: the program as a process of its own, with the environment that a Deployment would give it and nothing else.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::expect::{eventually_within, until};
+
+/// How long the process may take from SIGTERM to its end: its own grace period and some.
+const STOPS_WITHIN: Duration = Duration::from_secs(40);
+
+/// The environment to start the program in.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    environment: BTreeMap<&'static str, String>,
+    arguments: Vec<String>,
+}
+
+/// A running process; killed when dropped.
+#[derive(Debug)]
+pub struct Provisioner {
+    child: Child,
+    log: Log,
+    reader: JoinHandle<()>,
+}
+
+/// What a process has written, line by line; clones see the same.
+#[derive(Debug, Clone, Default)]
+pub struct Log(Arc<Mutex<Vec<String>>>);
+
+/// How a process ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// Its exit code; None after a signal.
+    pub code: Option<i32>,
+    /// What it wrote to standard error.
+    pub stderr: String,
+}
+
+// === impl Settings ===
+
+impl Settings {
+    /// Sets one variable.
+    pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.environment.insert(name, value.into());
+        self
+    }
+
+    /// Unsets one.
+    pub fn without(mut self, name: &str) -> Self {
+        self.environment.remove(name);
+        self
+    }
+
+    /// Adds an argument.
+    pub fn argument(mut self, argument: impl Into<String>) -> Self {
+        self.arguments.push(argument.into());
+        self
+    }
+
+    /// Starts the program.
+    pub fn start(&self) -> Provisioner {
+        let mut child = self.command().spawn().expect("the program");
+        let log = Log::default();
+        let stderr = child.stderr.take().expect("piped");
+        let sink = log.clone();
+        let reader = std::thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                sink.push(line);
+            }
+        });
+        Provisioner { child, log, reader }
+    }
+
+    /// Runs the program to its end, which must come by itself.
+    pub async fn run(&self) -> Ended {
+        let mut provisioner = self.start();
+        let status = provisioner.ended(Duration::from_secs(20)).await;
+        Ended {
+            code: status.code(),
+            stderr: provisioner.log.text(),
+        }
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(binary());
+        command
+            .env_clear()
+            .envs(&self.environment)
+            .args(&self.arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
+        command
+    }
+}
+
+/// The release binary under `make e2e`, else the one that cargo built for this test.
+fn binary() -> PathBuf {
+    std::env::var_os("E2E_BINARY").map_or_else(
+        || env!("CARGO_BIN_EXE_nfs-subdir-external-provisioner").into(),
+        PathBuf::from,
+    )
+}
+
+// === impl Provisioner ===
+
+impl Provisioner {
+    /// What it has written so far.
+    pub fn log(&self) -> &Log {
+        &self.log
+    }
+
+    /// Whether it still runs.
+    pub fn is_alive(&mut self) -> bool {
+        self.child.try_wait().expect("a child").is_none()
+    }
+
+    /// As the kubelet stops a pod. Returns how it ended.
+    pub async fn stop(mut self) -> ExitStatus {
+        self.signal(Signal::TERM);
+        self.ended(STOPS_WITHIN).await
+    }
+
+    /// SIGKILL: no chance to put anything in order.
+    pub fn kill(mut self) {
+        self.end();
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, signal: Signal) {
+        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
+        kill_process(pid.expect("a pid"), signal).expect("a child that was not waited for");
+    }
+
+    /// Waits for its end.
+    pub async fn ended(&mut self, cap: Duration) -> ExitStatus {
+        let child = &mut self.child;
+        let status = eventually_within(cap, "the process ends", async || {
+            child.try_wait().expect("a child")
+        })
+        .await;
+        let reader = &self.reader;
+        until("its last words are read", || reader.is_finished()).await;
+        status
+    }
+
+    fn end(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Provisioner {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+// === impl Log ===
+
+impl Log {
+    /// All of it.
+    pub fn text(&self) -> String {
+        self.lines().join("\n")
+    }
+
+    /// The lines that contain all of these texts.
+    pub fn with_all(&self, parts: &[&str]) -> Vec<String> {
+        let mut lines = self.lines();
+        lines.retain(|line| parts.iter().all(|part| line.contains(part)));
+        lines
+    }
+
+    /// Waits for a line that contains all of these texts.
+    pub async fn says(&self, parts: &[&str]) {
+        until(format!("the log says {parts:?}"), || {
+            !self.with_all(parts).is_empty()
+        })
+        .await;
+    }
+
+    fn lines(&self) -> Vec<String> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    fn push(&self, line: String) {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(line);
+    }
+}

@@ -1,0 +1,300 @@
+//! What becomes of a volume, its object and its data, when its claim is gone.
+
+use kube::api::DeleteParams;
+use serde_json::{Value, json};
+
+use crate::scenario::Scenario;
+use crate::stage::{Stage, name_of};
+
+/// The facts.
+pub fn scenarios() -> Vec<Scenario> {
+    let mut all =
+        Vec::from(Scenario::of(the_class_says_what_becomes_of_the_data).under_both_rights());
+    all.extend([
+        Scenario::of(archive_on_delete_is_read_as_go_reads_a_bool),
+        Scenario::of(a_bad_archive_on_delete_is_an_event_and_nothing_is_lost),
+        Scenario::of(a_retained_volume_keeps_object_and_data),
+        Scenario::of(a_directory_that_is_gone_already_is_success),
+        Scenario::of(the_recorded_policy_is_used_when_the_class_is_gone),
+        Scenario::of(without_class_and_record_the_data_is_archived),
+        Scenario::of(a_volume_of_another_server_is_refused_and_stays),
+        // Such a volume has a part in every directory of the share, and so in everybody's.
+        Scenario::of(a_volume_that_is_the_share_itself_or_above_it_is_refused_and_stays).alone(),
+        Scenario::of(a_volume_with_a_backstep_in_its_path_is_refused_and_stays),
+        Scenario::of(a_volume_of_another_provisioner_is_left_alone),
+        Scenario::of(a_migrated_volume_is_reclaimed),
+        Scenario::of(a_deep_directory_with_many_files_is_removed_and_links_are_not_followed),
+    ]);
+    all
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Fate {
+    Gone,
+    Stays,
+    Archived,
+}
+
+/// Provisions, writes, deletes the claim, waits until the volume is gone, and looks.
+async fn check(stage: &Stage, name: &str, parameters: Value, wanted: Fate) {
+    let class = stage.class(name, parameters.clone()).await;
+    let volume = stage.provision(name, &class).await;
+    let dir = stage.dir_of(&volume);
+    stage.write(&dir, "canary");
+    stage.delete_claim(name).await;
+    stage.gone(&volume).await;
+    let archived = stage
+        .dir(&format!("archived-{dir}"))
+        .join("canary")
+        .is_file();
+    let stays = stage.dir(&dir).join("canary").is_file();
+    let found = match (stays, archived) {
+        (true, false) => Fate::Stays,
+        (false, true) => Fate::Archived,
+        (false, false) => Fate::Gone,
+        (true, true) => panic!("two copies"),
+    };
+    assert_eq!(found, wanted, "{parameters}");
+    assert!(stays || !stage.dir(&dir).exists());
+}
+
+async fn the_class_says_what_becomes_of_the_data(stage: Stage) {
+    let _provisioner = stage.start();
+    let cases = [
+        (json!({}), Fate::Archived),
+        (json!({"archiveOnDelete": "true"}), Fate::Archived),
+        (json!({"archiveOnDelete": "false"}), Fate::Gone),
+        (json!({"onDelete": "delete"}), Fate::Gone),
+        (json!({"onDelete": "retain"}), Fate::Stays),
+        (
+            json!({"onDelete": "delete", "archiveOnDelete": "true"}),
+            Fate::Gone,
+        ),
+        (
+            json!({"onDelete": "retain", "archiveOnDelete": "false"}),
+            Fate::Stays,
+        ),
+        (
+            json!({"onDelete": "Retain", "archiveOnDelete": "false"}),
+            Fate::Gone,
+        ),
+        (json!({"onDelete": "archive"}), Fate::Archived),
+        (json!({"onDelete": ""}), Fate::Archived),
+    ];
+    for (number, (parameters, wanted)) in cases.into_iter().enumerate() {
+        check(&stage, &format!("case-{number}"), parameters, wanted).await;
+    }
+}
+
+async fn archive_on_delete_is_read_as_go_reads_a_bool(stage: Stage) {
+    let _provisioner = stage.start();
+    let truths = ["1", "t", "T", "TRUE", "true", "True"].map(|text| (text, Fate::Archived));
+    let lies = ["0", "f", "F", "FALSE", "false", "False"].map(|text| (text, Fate::Gone));
+    for (number, (text, wanted)) in truths.into_iter().chain(lies).enumerate() {
+        check(
+            &stage,
+            &format!("bool-{number}"),
+            json!({"archiveOnDelete": text}),
+            wanted,
+        )
+        .await;
+    }
+}
+
+async fn a_bad_archive_on_delete_is_an_event_and_nothing_is_lost(stage: Stage) {
+    let class = stage
+        .class("nope", json!({"archiveOnDelete": "nope"}))
+        .await;
+    let mut provisioner = stage.start();
+    let volume = stage.provision("data", &class).await;
+    let dir = stage.dir_of(&volume);
+    stage.write(&dir, "canary");
+    stage.delete_claim("data").await;
+    let go = "strconv.ParseBool: parsing \"nope\": invalid syntax";
+    stage
+        .event(
+            &name_of(&volume),
+            "VolumeFailedDelete",
+            &[go, "create the class anew"],
+        )
+        .await;
+    stage.passed_by().await;
+    stage.volume_is(&name_of(&volume), "Released").await;
+    assert!(stage.dir(&dir).join("canary").is_file());
+    assert!(provisioner.is_alive());
+
+    stage
+        .classes()
+        .delete(&class, &DeleteParams::default())
+        .await
+        .unwrap();
+    stage
+        .class("nope", json!({"archiveOnDelete": "false"}))
+        .await;
+    stage.gone(&volume).await;
+    assert!(!stage.dir(&dir).exists());
+}
+
+async fn a_retained_volume_keeps_object_and_data(stage: Stage) {
+    let fields = json!({"reclaimPolicy": "Retain", "parameters": {"archiveOnDelete": "false"}});
+    let class = stage.class_from("kept", fields).await;
+    let _provisioner = stage.start();
+    let volume = stage.provision("data", &class).await;
+    stage.delete_claim("data").await;
+    stage.volume_is(&name_of(&volume), "Released").await;
+    stage.passed_by().await;
+    stage.volume_is(&name_of(&volume), "Released").await;
+    assert!(stage.dir(&stage.dir_of(&volume)).is_dir());
+}
+
+async fn a_directory_that_is_gone_already_is_success(stage: Stage) {
+    let _provisioner = stage.start();
+    for (name, parameters) in [("arch", json!({})), ("del", json!({"onDelete": "delete"}))] {
+        let class = stage.class(name, parameters).await;
+        let volume = stage.provision(name, &class).await;
+        std::fs::remove_dir(stage.dir(&stage.dir_of(&volume))).unwrap();
+        stage.delete_claim(name).await;
+        stage.gone(&volume).await;
+    }
+    assert_eq!(stage.entries(), [""; 0]);
+}
+
+async fn the_recorded_policy_is_used_when_the_class_is_gone(stage: Stage) {
+    let _provisioner = stage.start();
+    let cases = [("del", "delete", false), ("ret", "retain", true)];
+    for (name, policy, stays) in cases {
+        let class = stage.class(name, json!({"onDelete": policy})).await;
+        let volume = stage.provision(name, &class).await;
+        let dir = stage.dir_of(&volume);
+        stage.write(&dir, "canary");
+        stage
+            .classes()
+            .delete(&class, &DeleteParams::default())
+            .await
+            .unwrap();
+        stage.delete_claim(name).await;
+        stage.gone(&volume).await;
+        assert_eq!(stage.dir(&dir).join("canary").is_file(), stays, "{policy}");
+        assert!(!stage.dir(&format!("archived-{dir}")).exists(), "{policy}");
+    }
+}
+
+async fn without_class_and_record_the_data_is_archived(stage: Stage) {
+    let _provisioner = stage.start();
+    let volume = stage
+        .released_volume("old", "no-such-class", json!({}))
+        .await;
+    stage.gone(&volume).await;
+    assert!(stage.dir("archived-old").join("data").is_file());
+}
+
+/// Waits for the refusal and sees that object and data are still there.
+async fn refused(stage: &Stage, volume: &str, parts: &[&str]) {
+    stage.event(volume, "VolumeFailedDelete", parts).await;
+    stage.passed_by().await;
+    stage.volume_is(volume, "Released").await;
+}
+
+async fn a_volume_of_another_server_is_refused_and_stays(stage: Stage) {
+    let class = stage.class("del", json!({"onDelete": "delete"})).await;
+    let _provisioner = stage.start();
+    let elsewhere = json!({"spec": {"nfs": {"server": "nfs.example.com"}}});
+    let volume = stage.released_volume("old", &class, elsewhere).await;
+    refused(
+        &stage,
+        &name_of(&volume),
+        &[
+            "nfs.example.com:",
+            "on no share that is served here",
+            "by hand",
+        ],
+    )
+    .await;
+    assert!(stage.dir("old").join("data").is_file());
+}
+
+async fn a_volume_that_is_the_share_itself_or_above_it_is_refused_and_stays(stage: Stage) {
+    let class = stage.class("del", json!({"onDelete": "delete"})).await;
+    let _provisioner = stage.start();
+    let share = &stage.share().path;
+    let above = share.rsplit_once('/').unwrap().0;
+    for path in [
+        share.clone(),
+        format!("{share}/"),
+        format!("{share}/a/.."),
+        above.to_owned(),
+        "/".to_owned(),
+    ] {
+        let there = json!({"spec": {"nfs": {"path": path}}});
+        // A real API server takes no path with a backstep.
+        let Some(volume) = stage.try_released_volume("old", &class, there).await else {
+            assert!(path.contains(".."), "{path}");
+            continue;
+        };
+        refused(&stage, &name_of(&volume), &["by hand"]).await;
+        assert!(stage.dir("old").join("data").is_file());
+    }
+}
+
+async fn a_volume_with_a_backstep_in_its_path_is_refused_and_stays(stage: Stage) {
+    let class = stage.class("del", json!({"onDelete": "delete"})).await;
+    let _provisioner = stage.start();
+    stage.write("other", "data");
+    let path = format!("{}/old/../other", stage.share().path);
+    let there = json!({"spec": {"nfs": {"path": path}}});
+    if let Some(volume) = stage.try_released_volume("old", &class, there).await {
+        refused(&stage, &name_of(&volume), &["\"..\"", "by hand"]).await;
+    }
+    assert!(stage.dir("other").join("data").is_file());
+}
+
+async fn a_volume_of_another_provisioner_is_left_alone(stage: Stage) {
+    let class = stage.class("del", json!({"onDelete": "delete"})).await;
+    let _provisioner = stage.start();
+    let theirs = json!({"metadata": {"annotations": {"pv.kubernetes.io/provisioned-by": "example.com/somebody-else"}}});
+    let volume = stage.released_volume("old", &class, theirs).await;
+    let name = name_of(&volume);
+    stage.volume_is(&name, "Released").await;
+    stage.passed_by().await;
+    stage.volume_is(&name, "Released").await;
+    assert_eq!(stage.events(&name).await, []);
+    assert!(stage.dir("old").join("data").is_file());
+    stage.delete_volume(&name).await;
+}
+
+async fn a_migrated_volume_is_reclaimed(stage: Stage) {
+    let class = stage.class("del", json!({"onDelete": "delete"})).await;
+    let _provisioner = stage.start();
+    let migrated = json!({"metadata": {"annotations": {
+        "pv.kubernetes.io/provisioned-by": "example.com/the-one-before",
+        "pv.kubernetes.io/migrated-to": stage.provisioner_name(),
+    }}});
+    let volume = stage.released_volume("old", &class, migrated).await;
+    stage.gone(&volume).await;
+    assert!(!stage.dir("old").exists());
+}
+
+async fn a_deep_directory_with_many_files_is_removed_and_links_are_not_followed(stage: Stage) {
+    let class = stage.class("del", json!({"onDelete": "delete"})).await;
+    let _provisioner = stage.start();
+    let volume = stage.provision("data", &class).await;
+    let dir = stage.dir_of(&volume);
+    for number in 0..300 {
+        stage.write(&format!("{dir}/{}", number % 7), &format!("file-{number}"));
+    }
+    stage.write(&format!("{dir}/a/b/c/d/e/f/g/h"), "deep");
+    stage.write("neighbour", "canary");
+    let links = [
+        ("out", "../neighbour"),
+        ("loop", "."),
+        ("root", "/"),
+        ("a/up", "../../neighbour/canary"),
+    ];
+    for (name, target) in links {
+        std::os::unix::fs::symlink(target, stage.dir(&dir).join(name)).unwrap();
+    }
+    stage.delete_claim("data").await;
+    stage.gone(&volume).await;
+    assert_eq!(stage.entries(), ["neighbour"]);
+    assert!(stage.dir("neighbour").join("canary").is_file());
+}

@@ -1,0 +1,72 @@
+//! Several shares: classes that choose another export, and a share that is down.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::scenario::Scenario;
+use crate::stage::{Stage, entries, name_of};
+
+/// The facts.
+pub fn scenarios() -> Vec<Scenario> {
+    vec![
+        Scenario::of(a_class_can_choose_another_share),
+        Scenario::of(a_share_that_is_down_holds_up_only_its_own_claims),
+        Scenario::of(a_volume_on_another_share_is_reclaimed_when_its_class_is_gone),
+    ]
+}
+
+async fn a_class_can_choose_another_share(stage: Stage) {
+    let second = stage.world().second_share().folder(stage.namespace());
+    let parameters =
+        json!({"server": second.server, "share": second.path, "archiveOnDelete": "true"});
+    let class = stage.class("second", parameters).await;
+    let _provisioner = stage.start();
+    let volume = stage.provision("data", &class).await;
+    let nfs = volume.spec.clone().unwrap().nfs.unwrap();
+    let dir = format!("{}-data-{}", stage.namespace(), name_of(&volume));
+    assert_eq!(nfs.path, format!("{}/{dir}", second.path));
+    assert_eq!(entries(&second.dir), [dir.as_str()]);
+    stage.delete_claim("data").await;
+    stage.gone(&volume).await;
+    assert_eq!(entries(&second.dir), [format!("archived-{dir}")]);
+    assert_eq!(stage.entries(), [""; 0]);
+}
+
+async fn a_share_that_is_down_holds_up_only_its_own_claims(stage: Stage) {
+    // Nobody listens there.
+    let down =
+        json!({"server": "127.0.0.1", "share": "/nowhere", "nfsPort": "1", "mountPort": "1"});
+    let down = stage.class("down", down).await;
+    let up = stage.class("up", json!({})).await;
+    let _provisioner = stage.start();
+    stage.claim("waits", &down).await;
+    stage
+        .event("waits", "ProvisioningFailed", &["share 127.0.0.1:/nowhere"])
+        .await;
+    for number in 0..10 {
+        stage.claim(&format!("waits-{number}"), &down).await;
+    }
+    for number in 0..10 {
+        let name = format!("served-{number}");
+        stage.claim(&name, &up).await;
+        stage.bound_within(Duration::from_secs(20), &name).await;
+    }
+    assert_eq!(stage.phase("waits").await, "Pending");
+}
+
+async fn a_volume_on_another_share_is_reclaimed_when_its_class_is_gone(stage: Stage) {
+    let second = stage.world().second_share().folder(stage.namespace());
+    let parameters = json!({"share": second.path, "onDelete": "delete"});
+    let class = stage.class("second", parameters).await;
+    let _provisioner = stage.start();
+    let volume = stage.provision("data", &class).await;
+    stage
+        .classes()
+        .delete(&class, &kube::api::DeleteParams::default())
+        .await
+        .unwrap();
+    stage.delete_claim("data").await;
+    stage.gone(&volume).await;
+    assert_eq!(entries(&second.dir), [""; 0]);
+}

@@ -1,0 +1,140 @@
+//! Plays the list in a world: beside each other what shares it, alone what breaks a part of it.
+
+use std::panic::AssertUnwindSafe;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use futures::FutureExt;
+use libtest_mimic::{Arguments, Failed, Trial};
+
+use crate::scenario::Scenario;
+use crate::stage::Stage;
+use crate::world::{Double, Kind, Real, Request, World};
+
+/// The world that scenarios share.
+struct Suite {
+    kind: Kind,
+    /// Made when first needed, so that `--list` needs none.
+    shared: std::sync::OnceLock<Arc<dyn World>>,
+    /// Held to read by what shares the world, to write by what breaks it.
+    gate: RwLock<()>,
+}
+
+/// Plays the list; the exit code says whether all went well.
+pub fn run(args: &Arguments, mut scenarios: Vec<Scenario>) -> ExitCode {
+    let suite = Arc::new(Suite::new());
+    // What runs alone comes last, for nothing else runs meanwhile.
+    scenarios.sort_by_key(|scenario| scenario.alone);
+    let trials = scenarios
+        .into_iter()
+        .map(|scenario| trial(&suite, scenario))
+        .collect();
+    let conclusion = libtest_mimic::run(args, trials);
+    let forbidden = suite
+        .shared
+        .get()
+        .map(|world| forbidden(&**world))
+        .unwrap_or_default();
+    if !forbidden.is_empty() {
+        eprintln!(
+            "test result: FAILED. The API server refused what the provisioner asked for: {forbidden:#?}"
+        );
+        return ExitCode::FAILURE;
+    }
+    conclusion.exit_code()
+}
+
+fn trial(suite: &Arc<Suite>, scenario: Scenario) -> Trial {
+    let name = scenario.name.clone();
+    if let Some(why) = scenario.left_out(suite.kind) {
+        return Trial::ignorable_test(name, move || {
+            Ok(libtest_mimic::Completion::ignored_with(why))
+        });
+    }
+    let suite = suite.clone();
+    Trial::test(name, move || suite.play(&scenario))
+}
+
+// === impl Suite ===
+
+impl Suite {
+    fn new() -> Self {
+        let kind = if std::env::var_os("E2E_WORLD").is_some() {
+            Kind::Real
+        } else {
+            Kind::Double
+        };
+        Self {
+            kind,
+            shared: std::sync::OnceLock::new(),
+            gate: RwLock::default(),
+        }
+    }
+
+    fn play(&self, scenario: &Scenario) -> Result<(), Failed> {
+        // A double costs so little that whoever would break the shared one gets another.
+        if scenario.alone && self.kind == Kind::Double {
+            let world: Arc<dyn World> = Arc::new(Double::start());
+            play(scenario, world.clone())?;
+            let forbidden = forbidden(&*world);
+            return if forbidden.is_empty() {
+                Ok(())
+            } else {
+                Err(format!("forbidden: {forbidden:#?}").into())
+            };
+        }
+        if scenario.alone {
+            let _nobody_else = self.gate.write().unwrap_or_else(PoisonError::into_inner);
+            play(scenario, self.shared().clone())
+        } else {
+            let _beside_others = self.gate.read().unwrap_or_else(PoisonError::into_inner);
+            play(scenario, self.shared().clone())
+        }
+    }
+
+    fn shared(&self) -> &Arc<dyn World> {
+        self.shared
+            .get_or_init(|| match std::env::var_os("E2E_WORLD") {
+                Some(run_dir) => Arc::new(Real::at(Path::new(&run_dir))),
+                None => Arc::new(Double::start()),
+            })
+    }
+}
+
+fn play(scenario: &Scenario, world: Arc<dyn World>) -> Result<(), Failed> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let stage = Stage::set(world, scenario.rights, unique_name(&scenario.name)).await;
+        let outcome = AssertUnwindSafe((scenario.play)(stage.clone()))
+            .catch_unwind()
+            .await;
+        let told = if outcome.is_err() {
+            stage.told().await
+        } else {
+            String::new()
+        };
+        stage.strike().await;
+        outcome.map_err(|panic| Failed::from(format!("{}\n{told}", reason(&*panic))))
+    })
+}
+
+/// A name for a namespace: the group's, and something that no other run has.
+fn unique_name(scenario: &str) -> String {
+    let group = scenario.split("::").next().unwrap_or("scenario");
+    format!("{group}-{:08x}", fastrand::u32(..))
+}
+
+fn reason(panic: &(dyn std::any::Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("panicked")
+}
+
+fn forbidden(world: &dyn World) -> Vec<Request> {
+    let mut requests = world.requests_since(0);
+    requests.retain(|request| request.code == 403);
+    requests
+}
