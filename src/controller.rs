@@ -36,7 +36,9 @@ mod parents;
 pub mod paths;
 pub mod pulse;
 pub mod queue;
+pub mod scrape;
 pub mod stores;
+pub mod survey;
 mod volume;
 pub mod volumes_api;
 mod worker;
@@ -89,12 +91,10 @@ impl Context {
                 () = drain.cancelled() => return,
             };
             let Some(term) = term else { return };
-            self.metrics.set_leader(true);
             tokio::select! {
                 () = self.lead(drain) => {}
                 () = term.ended() => warn!("no longer the leader: what was under way is cut off, the next leader finishes it"),
             }
-            self.metrics.set_leader(false);
         }
     }
 

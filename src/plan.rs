@@ -21,5 +21,6 @@ pub mod occupied;
 pub mod pattern;
 pub mod place;
 pub mod pv;
+pub mod quantity;
 pub mod shares;
 pub mod volume;

@@ -26,6 +26,7 @@ use crate::controller::leader::{self, Leader, Leadership};
 use crate::controller::paths::Paths;
 use crate::controller::pulse::Pulse;
 use crate::controller::queue::Queue;
+use crate::controller::scrape;
 use crate::controller::stores::{Queues, Stores};
 use crate::controller::volumes_api::VolumesApi;
 use crate::plan::{backoff, names};
@@ -210,6 +211,7 @@ impl Process {
         background.spawn(follow_shares(ctx.clone(), changes, answered));
         background.spawn(follow_api(ctx.clone(), client.clone()));
         background.spawn(beat(health.clone()));
+        background.spawn(scrape::run(ctx.clone()));
         if let Some(address) = metrics_address {
             let pages = Pages {
                 metrics: ctx.metrics.clone(),
@@ -220,7 +222,11 @@ impl Process {
         let writing = tokio::spawn(writer.run());
         let resign = CancellationToken::new();
         let election = async {
-            let access = ask_access(&client, &namespace, &access, &ctx.events).await;
+            // An API server that is away must not keep the process from ending.
+            let access = tokio::select! {
+                access = ask_access(&client, &namespace, &access, &ctx.events) => access,
+                () = resign.cancelled() => return,
+            };
             match leader {
                 Some(leader) => leader.run(access, resign.clone()).await,
                 None => resign.cancelled().await,

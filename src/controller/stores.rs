@@ -162,6 +162,16 @@ impl Stores {
         ask(read(&self.volumes).occupied())
     }
 
+    /// Looks at every claim that wants a volume of us.
+    pub fn each_claim(&self, look: impl FnMut(&Claim)) {
+        read(&self.claims).each(look);
+    }
+
+    /// Looks at every volume, whoever's it is.
+    pub fn each_volume(&self, look: impl FnMut(&Volume)) {
+        read(&self.volumes).each(look);
+    }
+
     /// Puts every claim and volume that may want work into the queues: a term as leader begins.
     pub fn enqueue_all(&self) {
         self.enqueue_claims();

@@ -59,6 +59,11 @@ pub fn archives(dir: &SubDir, volume: &str) -> Vec<SubDir> {
     tails.filter_map(|tail| archive(last, &tail)).collect()
 }
 
+/// Whether a name at the root of a share is an archive's.
+pub fn is_archive(name: &[u8]) -> bool {
+    name.starts_with(b"archived-")
+}
+
 /// `source.component` of our events: `PROVISIONER_IDENTITY`.
 pub fn event_component(provisioner: &str, identity: &str) -> String {
     format!("{provisioner}_{identity}")

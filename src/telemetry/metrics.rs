@@ -15,9 +15,7 @@ mod readings;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use prometheus::{
-    HistogramVec, IntCounter, IntCounterVec, IntGauge, Registry, proto::MetricFamily,
-};
+use prometheus::{HistogramVec, IntCounterVec, Registry, proto::MetricFamily};
 
 pub use api::ApiLayer;
 pub use catalogue::{CATALOGUE, Row};
@@ -42,10 +40,6 @@ struct Inner {
     registry: Registry,
     provision: Operation,
     delete: Operation,
-    retries: IntCounterVec,
-    entries_removed: IntCounter,
-    removals: IntGauge,
-    leader: IntGauge,
     api_requests: IntCounterVec,
     api_duration: HistogramVec,
     limits: Limits,
@@ -57,14 +51,6 @@ struct Inner {
 struct Limits {
     class: Arc<Bounded>,
     share: Arc<Bounded>,
-}
-
-/// One removal under way: counted in a gauge until dropped.
-#[derive(Debug)]
-#[must_use = "the removal counts as under way until this is dropped"]
-pub struct Removal {
-    under_way: IntGauge,
-    entries: IntCounter,
 }
 
 // === impl Metrics ===
@@ -99,16 +85,6 @@ impl Metrics {
                     &families::DELETE_DURATION,
                 ),
             )?,
-            retries: families::RETRIES.counters(&registry)?,
-            entries_removed: families::ENTRIES_REMOVED
-                .counters(&registry)?
-                .with_label_values::<&str>(&[]),
-            removals: families::REMOVALS
-                .gauges(&registry)?
-                .with_label_values::<&str>(&[]),
-            leader: families::LEADER
-                .gauges(&registry)?
-                .with_label_values::<&str>(&[]),
             api_requests: families::API_REQUESTS.counters(&registry)?,
             api_duration: families::API_DURATION.histograms(&registry)?,
             limits,
@@ -131,25 +107,6 @@ impl Metrics {
     /// Deleting, archiving included: successes, failures, durations.
     pub fn delete(&self) -> &Operation {
         &self.inner.delete
-    }
-
-    /// Counts a key that is worked on again after a failure; `work` is `claim` or `volume`.
-    pub fn retried(&self, work: &'static str) {
-        self.inner.retries.with_label_values(&[work]).inc();
-    }
-
-    /// Counts a removal as under way until the guard is dropped.
-    pub fn removal(&self) -> Removal {
-        self.inner.removals.inc();
-        Removal {
-            under_way: self.inner.removals.clone(),
-            entries: self.inner.entries_removed.clone(),
-        }
-    }
-
-    /// Whether this process leads.
-    pub fn set_leader(&self, leads: bool) {
-        self.inner.leader.set(leads.into());
     }
 
     /// Counts and times every request of a `kube::Client`: a layer for its `ClientBuilder`.
@@ -190,21 +147,6 @@ impl Metrics {
 impl std::fmt::Debug for Metrics {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Metrics").finish_non_exhaustive()
-    }
-}
-
-// === impl Removal ===
-
-impl Removal {
-    /// Counts entries (files and directories) as they go.
-    pub fn removed(&self, entries: u64) {
-        self.entries.inc_by(entries);
-    }
-}
-
-impl Drop for Removal {
-    fn drop(&mut self) {
-        self.under_way.dec();
     }
 }
 

@@ -53,8 +53,9 @@ impl View {
 
     /// Who holds what, for people.
     pub(super) fn holders(&self) -> String {
-        let records = [&self.seen, &self.beside]
-            .into_iter()
+        let beside = (!self.is_outlived()).then_some(&self.beside);
+        let records = std::iter::once(&self.seen)
+            .chain(beside)
             .filter_map(Observed::record);
         let holders = records.map(|record| record.holder_identity.as_str());
         holders

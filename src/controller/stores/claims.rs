@@ -28,6 +28,10 @@ impl Claims {
         self.wanting.get(key).cloned()
     }
 
+    pub(super) fn each(&self, look: impl FnMut(&Claim)) {
+        self.wanting.values().map(AsRef::as_ref).for_each(look);
+    }
+
     pub(super) fn keys(&self) -> impl Iterator<Item = &ClaimKey> {
         self.wanting.keys()
     }

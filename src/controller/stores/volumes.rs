@@ -31,6 +31,10 @@ impl Volumes {
         self.by_name.get(name).cloned()
     }
 
+    pub(super) fn each(&self, look: impl FnMut(&Volume)) {
+        self.by_name.values().map(AsRef::as_ref).for_each(look);
+    }
+
     pub(super) fn occupied(&self) -> &Occupied {
         &self.occupied
     }

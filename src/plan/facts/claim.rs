@@ -57,6 +57,8 @@ pub struct Request {
     pub annotations: Pairs,
     /// It has a deletionTimestamp.
     pub deleting: bool,
+    /// When it was made, by the API server's clock; seconds since 1970.
+    pub created: Option<i64>,
 }
 
 /// Labels or annotations: sorted pairs in one allocation.
@@ -84,6 +86,7 @@ impl Claim {
             request.resource_version = meta.resource_version.unwrap_or_default().into();
             request.labels = meta.labels.unwrap_or_default().into();
             request.deleting = meta.deletion_timestamp.is_some();
+            request.created = meta.creation_timestamp.map(|at| at.0.as_second());
             Standing::Wanting(Box::new(request))
         };
         Self {

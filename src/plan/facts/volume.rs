@@ -6,6 +6,7 @@ use super::{
 };
 use crate::plan::class::Disposal;
 use crate::plan::place::Place;
+use crate::plan::quantity;
 use k8s_openapi::api::core::v1::{
     CSIPersistentVolumeSource, PersistentVolume, PersistentVolumeSpec,
 };
@@ -37,6 +38,8 @@ pub struct Volume {
     pub finalizer: bool,
     /// Its class; empty where it has none.
     pub class: Box<str>,
+    /// `spec.capacity.storage` in bytes; 0 where it is not said.
+    pub capacity: u64,
     /// Where its data is.
     pub source: Source,
     /// `NAMESPACE/NAME` of the claim that it is, or was, bound to.
@@ -134,6 +137,7 @@ impl Volume {
                 .finalizers
                 .is_some_and(|all| all.iter().any(|name| name == FINALIZER)),
             class: class.unwrap_or_default().into(),
+            capacity: capacity(&spec).unwrap_or_default(),
             source: if is_own_view(meta.labels.as_ref(), &annotations) {
                 Source::Other
             } else {
@@ -153,9 +157,24 @@ impl Volume {
     }
 }
 
+fn capacity(spec: &PersistentVolumeSpec) -> Option<u64> {
+    quantity::bytes(&spec.capacity.as_ref()?.get("storage")?.0)
+}
+
 // === impl Phase ===
 
 impl Phase {
+    /// As `status.phase` has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pending => "Pending",
+            Self::Available => "Available",
+            Self::Bound => "Bound",
+            Self::Released => "Released",
+            Self::Failed => "Failed",
+        }
+    }
+
     fn parse(text: Option<&str>) -> Self {
         match text {
             Some("Available") => Self::Available,

@@ -9,10 +9,8 @@ use super::family::Family;
 const OPERATION: &[f64] = &[
     0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0, 600.0,
 ];
-/// Bounds of durations of single calls.
-const CALL: &[f64] = &[
-    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0,
-];
+/// Bounds of durations of single calls: those that the NFS client counts by.
+const CALL: &[f64] = &nfs_export::DURATION_BUCKETS;
 
 // --- the library's ---
 
@@ -124,7 +122,7 @@ pub const SHARE_UP: Family<1> = Family::gauge(
 pub const SHARE_ROUND_TRIP: Family<1> = Family::gauge(
     "nfs_provisioner_share_round_trip_seconds",
     ["share"],
-    "Time that the last NULL call to the share took.",
+    "Time that the last call to the share took, from sent to answered.",
 );
 /// Room in all.
 pub const SHARE_SIZE: Family<1> = Family::gauge(
@@ -160,14 +158,14 @@ pub const ARCHIVES: Family<1> = Family::gauge(
 pub const NFS_CALLS: Family<3> = Family::counter(
     "nfs_provisioner_nfs_calls_total",
     ["share", "procedure", "status"],
-    "Calls answered, by procedure and NFS status; status timeout or disconnected when there was no answer.",
+    "Calls ended, by procedure and NFS status; status timeout, lost or cancelled when there was no answer.",
 );
 /// NFS call durations.
 pub const NFS_DURATION: Family<2> = Family::histogram(
     "nfs_provisioner_nfs_call_duration_seconds",
     ["share", "procedure"],
     CALL,
-    "Time from sending a call to its reply.",
+    "Time from handing a call to the connection to its end.",
 );
 /// NFS calls now.
 pub const NFS_IN_FLIGHT: Family<1> = Family::gauge(

@@ -1,8 +1,6 @@
 //! One family of metrics: what Prometheus knows of it before there is a sample.
 
-use prometheus::{
-    HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, proto::MetricType,
-};
+use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry, proto::MetricType};
 
 /// Name, help, kind and labels of a metric; `N` labels.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -74,12 +72,6 @@ impl<const N: usize> Family<N> {
     /// Handles for a counter that this process counts itself.
     pub(super) fn counters(&self, registry: &Registry) -> Result<IntCounterVec, prometheus::Error> {
         let handle = IntCounterVec::new(Opts::new(self.name, self.help), &self.labels)?;
-        registry.register(Box::new(handle.clone()))?;
-        Ok(handle)
-    }
-
-    pub(super) fn gauges(&self, registry: &Registry) -> Result<IntGaugeVec, prometheus::Error> {
-        let handle = IntGaugeVec::new(Opts::new(self.name, self.help), &self.labels)?;
         registry.register(Box::new(handle.clone()))?;
         Ok(handle)
     }

@@ -44,14 +44,14 @@ impl Readings {
         self.value(family, labels).sum += value;
     }
 
-    /// Adds a histogram that another room keeps: observations in each bucket of `family` (not cumulated; one more at the end for
-    /// those beyond the last bound), and their sum. Buckets that do not fit the family are left out.
+    /// Adds a histogram that another room keeps: for each bound of `family` how many observations were not above it, how many there
+    /// were in all, and their sum. Bounds that the family does not have are left out.
     pub fn add_histogram<const N: usize>(
         &mut self,
         family: &Family<N>,
         labels: [&str; N],
         buckets: &[u64],
-        sum: f64,
+        (count, sum): (u64, f64),
     ) {
         let bounds = match family.kind {
             Kind::Histogram(bounds) => bounds.len(),
@@ -59,12 +59,9 @@ impl Readings {
         };
         let value = self.value(family, labels);
         value.buckets.resize(bounds, 0);
-        value
-            .buckets
-            .iter_mut()
-            .zip(buckets)
-            .for_each(|(bucket, more)| *bucket += more);
-        value.count += buckets.iter().sum::<u64>();
+        let pairs = value.buckets.iter_mut().zip(buckets);
+        pairs.for_each(|(bucket, more)| *bucket += more);
+        value.count += count;
         value.sum += sum;
     }
 
@@ -158,12 +155,10 @@ impl Value {
     }
 
     fn into_histogram(self, bounds: &[f64]) -> proto::Histogram {
-        let mut seen = 0;
-        let buckets = bounds.iter().zip(self.buckets).map(|(&bound, here)| {
-            seen += here;
+        let buckets = bounds.iter().zip(self.buckets).map(|(&bound, count)| {
             let mut bucket = proto::Bucket::default();
             bucket.set_upper_bound(bound);
-            bucket.set_cumulative_count(seen);
+            bucket.set_cumulative_count(count);
             bucket
         });
         let mut histogram = proto::Histogram::default();

@@ -1,0 +1,99 @@
+//! How full the shares are: asked now and then, so that a scrape waits for no server.
+//!
+//! Only shares that answer are asked; of one that does not, the last figures stay. Refused here: dialling a share, and deciding anything.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use futures::future::join_all;
+use nfs_export::{Export, FsStat, State, Target};
+use tokio::time::{Instant, sleep};
+use tracing::debug;
+
+use crate::{plan::names, shares::Shares};
+
+/// Between two looks at all shares; FSSTAT is one small call.
+const EVERY: Duration = Duration::from_secs(30);
+/// Between two counts of the archives of one share: a listing of its whole root.
+const LISTING: Duration = Duration::from_mins(10);
+/// Names of a root that are looked at at most.
+const NAMES: usize = 200_000;
+
+/// What was found last.
+#[derive(Debug, Default)]
+pub struct Survey {
+    found: Mutex<HashMap<Target, Found>>,
+}
+
+/// One share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Found {
+    /// Room on the share.
+    pub room: Option<FsStat>,
+    /// Archives at its root.
+    pub archives: Option<u64>,
+    /// When they were counted.
+    pub listed: Option<Instant>,
+}
+
+// === impl Survey ===
+
+impl Survey {
+    /// Looks at `shares` for ever.
+    pub async fn run(&self, shares: &Shares) {
+        loop {
+            let exports = shares.all();
+            let up = exports
+                .iter()
+                .filter(|export| matches!(*export.state().borrow(), State::Up));
+            join_all(up.map(|export| self.look(export))).await;
+            sleep(EVERY).await;
+        }
+    }
+
+    /// What was found on `target`; nothing before it was looked at.
+    pub fn of(&self, target: &Target) -> Found {
+        self.with(|found| found.get(target).copied().unwrap_or_default())
+    }
+
+    async fn look(&self, export: &Export) {
+        match export.fsstat().await {
+            Ok(room) => self.keep(export, |found| found.room = Some(room)),
+            Err(error) => debug!(
+                error = &error as &dyn std::error::Error,
+                "room on the share not known"
+            ),
+        }
+        let is_due = |at: Instant| at.elapsed() >= LISTING;
+        if !self.of(export.target()).listed.is_none_or(is_due) {
+            return;
+        }
+        match export.list(None, NAMES).await {
+            Ok(entries) => {
+                let archives = entries
+                    .iter()
+                    .filter(|entry| names::is_archive(&entry.name))
+                    .count();
+                self.keep(export, |found| {
+                    found.archives = u64::try_from(archives).ok();
+                    found.listed = Some(Instant::now());
+                });
+            }
+            Err(error) => debug!(
+                error = &error as &dyn std::error::Error,
+                "archives not counted"
+            ),
+        }
+    }
+
+    fn keep(&self, export: &Export, change: impl FnOnce(&mut Found)) {
+        self.with(|found| change(found.entry(export.target().clone()).or_default()));
+    }
+
+    fn with<T>(&self, look: impl FnOnce(&mut HashMap<Target, Found>) -> T) -> T {
+        look(&mut self.found.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
