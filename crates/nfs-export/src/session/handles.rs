@@ -107,7 +107,7 @@ mod tests {
                 fsid: 0,
             },
         );
-        tokio::time::advance(TRUSTED - Duration::from_secs(1)).await;
+        tokio::time::advance(Duration::from_secs(TRUSTED.as_secs() - 1)).await;
         assert!(handles.get(&mk("a")).is_some());
         tokio::time::advance(Duration::from_secs(1)).await;
         assert!(handles.get(&mk("a")).is_none());
