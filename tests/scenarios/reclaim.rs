@@ -22,7 +22,9 @@ pub fn scenarios() -> Vec<Scenario> {
         Scenario::of(a_volume_that_is_the_share_itself_or_above_it_is_refused_and_stays).alone(),
         Scenario::of(a_volume_with_a_backstep_in_its_path_is_refused_and_stays),
         Scenario::of(a_volume_of_another_provisioner_is_left_alone),
-        Scenario::of(a_migrated_volume_is_reclaimed),
+        Scenario::of(a_migrated_volume_is_reclaimed).only_on_the_double(
+            "a real volume controller takes the annotation off volumes that it does not migrate itself",
+        ),
         Scenario::of(a_deep_directory_with_many_files_is_removed_and_links_are_not_followed),
     ]);
     all
