@@ -30,7 +30,7 @@ mod claim;
 #[cfg(test)]
 mod double;
 pub mod events;
-mod failure;
+pub mod failure;
 pub mod leader;
 mod parents;
 pub mod paths;
