@@ -33,6 +33,7 @@ mod binding;
 mod events;
 mod faults;
 mod finalizer;
+mod lock;
 mod metrics;
 mod pattern;
 mod protection;
@@ -60,6 +61,7 @@ fn all() -> Vec<scenario::Scenario> {
         events::scenarios(),
         faults::scenarios(),
         finalizer::scenarios(),
+        lock::scenarios(),
         metrics::scenarios(),
         pattern::scenarios(),
         protection::scenarios(),

@@ -133,6 +133,16 @@ impl Provisioner {
         self.end();
     }
 
+    /// Stops it in the middle of whatever it does, as SIGSTOP does.
+    pub fn freeze(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Ends [`Provisioner::freeze`].
+    pub fn thaw(&self) {
+        self.signal(Signal::CONT);
+    }
+
     /// Sends a signal.
     pub fn signal(&self, signal: Signal) {
         let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);

@@ -133,6 +133,11 @@ impl Stage {
         &*self.0.world
     }
 
+    /// The rules that the provisioner runs under.
+    pub fn rights(&self) -> Rights {
+        self.0.rights
+    }
+
     /// Its account.
     pub fn account(&self) -> Account {
         self.0.world.account(self.0.rights)
