@@ -84,4 +84,33 @@ mod tests {
             );
         }
     }
+
+    /// The table of docs/metrics.md, a line for each family.
+    fn table() -> String {
+        let lines = CATALOGUE.iter().map(|(name, kind, labels, help)| {
+            format!(
+                "| `{name}` | {} | {} | {help} |\n",
+                kind.name(),
+                labels.join(", ")
+            )
+        });
+        lines.collect()
+    }
+
+    #[test]
+    fn docs_metrics_md_has_exactly_these_families() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/metrics.md");
+        let text = std::fs::read_to_string(path).unwrap();
+        let rows: String = text
+            .lines()
+            .filter(|line| line.starts_with("| `"))
+            .map(|line| format!("{line}\n"))
+            .collect();
+        assert_eq!(
+            rows,
+            table(),
+            "the table of docs/metrics.md should be:\n{}",
+            table()
+        );
+    }
 }
