@@ -20,6 +20,8 @@ use tracing_subscriber::{
 use crate::config::{Format, Log};
 pub use repeats::Repeats;
 
+/// Says every failed request as an error, for whoever made it says it as well, and not at every attempt.
+const SILENT: &str = "kube_client::client::builder";
 /// Libraries that tell too much below a warning.
 const CHATTY: [&str; 7] = [
     "h2",
@@ -113,7 +115,7 @@ fn filter(asked: &str) -> Result<EnvFilter, Error> {
     };
     let chatty = CHATTY.map(|library| format!(",{library}={quiet}")).concat();
     let directives = if is_level {
-        format!("{asked}{chatty}")
+        format!("{asked}{chatty},{SILENT}=off")
     } else {
         asked.to_owned()
     };
@@ -136,6 +138,10 @@ mod tests {
             "{level}"
         );
         assert!(filter("error").unwrap().to_string().contains("hyper=error"));
+        assert!(
+            level.contains("kube_client::client::builder=off"),
+            "{level}"
+        );
         assert_eq!(filter("hyper=trace").unwrap().to_string(), "hyper=trace");
     }
 
