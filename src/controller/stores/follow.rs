@@ -6,11 +6,11 @@ use std::fmt::Debug;
 use std::time::Duration;
 
 use futures::StreamExt;
-use kube::runtime::utils::Backoff;
+use kube::runtime::watcher as watch;
 use kube::runtime::watcher::{self, Event};
-use kube::runtime::{WatchStreamExt, watcher as watch};
 use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
+use tokio::time::sleep;
 use tracing::{info, warn};
 
 use crate::telemetry::log::chain;
@@ -39,27 +39,34 @@ where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
 {
     let kind = K::kind(&());
-    let events =
-        watch(Api::<K>::all(client), watcher::Config::default()).backoff(Pauses::default());
+    let events = watch(Api::<K>::all(client), watcher::Config::default());
     let mut events = std::pin::pin!(events);
-    let mut broken = false;
+    let (mut broken, mut pauses) = (false, Pauses::default());
     while let Some(event) = events.next().await {
         let event = match event {
             Ok(event) => event,
-            // The resourceVersion is too old: the watcher lists again by itself.
-            Err(watcher::Error::WatchError(status)) if status.code == 410 => continue,
             Err(error) => {
-                if !std::mem::replace(&mut broken, true) {
+                // The resourceVersion is too old: the watcher lists again by itself.
+                let is_old =
+                    matches!(&error, watcher::Error::WatchError(status) if status.code == 410);
+                if !is_old && !std::mem::replace(&mut broken, true) {
                     warn!(kind = %kind, reason = chain(&error), "API server refuses or drops a watch; trying on");
                 }
+                sleep(pauses.longer()).await;
                 continue;
             }
         };
+        // Said before a list is even asked for, so it proves nothing: kube's own backoff would start anew at each of them.
+        if let Event::Init = event {
+            sink.begin();
+            continue;
+        }
+        pauses = Pauses::default();
         if std::mem::take(&mut broken) {
             info!(kind = %kind, "watch goes on");
         }
         match event {
-            Event::Init => sink.begin(),
+            Event::Init => {}
             Event::InitApply(object) => sink.listed(object),
             Event::InitDone => sink.complete(),
             Event::Apply(object) => sink.apply(object),
@@ -76,18 +83,41 @@ impl Default for Pauses {
     }
 }
 
-impl Iterator for Pauses {
-    type Item = Duration;
-
-    fn next(&mut self) -> Option<Duration> {
+impl Pauses {
+    /// The next pause; twice the last one or so.
+    fn longer(&mut self) -> Duration {
         let pause = self.0.mul_f64(0.5 + fastrand::f64());
         self.0 = (self.0 * 2).min(Duration::from_millis(1_300));
-        Some(pause)
+        pause
     }
 }
 
-impl Backoff for Pauses {
-    fn reset(&mut self) {
-        *self = Self::default();
+#[cfg(test)]
+mod tests {
+    use http::StatusCode;
+    use k8s_openapi::api::storage::v1::StorageClass;
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::controller::double::{self, mk_client};
+
+    struct Nowhere;
+
+    impl Sink<StorageClass> for Nowhere {
+        fn begin(&mut self) {}
+        fn listed(&mut self, _: StorageClass) {}
+        fn complete(&mut self) {}
+        fn apply(&mut self, _: StorageClass) {}
+        fn delete(&mut self, _: StorageClass) {}
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_api_server_in_trouble_is_asked_about_once_a_second_and_no_more() {
+        let refused =
+            |_| async { double::status(StatusCode::INTERNAL_SERVER_ERROR, "InternalError") };
+        let (client, log) = mk_client(refused);
+        let _ = timeout(Duration::from_mins(1), follow(client, Nowhere)).await;
+        let asked = log.all().len();
+        assert!((30..=100).contains(&asked), "{asked} requests in a minute");
     }
 }
