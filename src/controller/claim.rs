@@ -24,6 +24,9 @@ use crate::telemetry::metrics::Attempt;
 /// How soon to look again where only another attempt of this process is in the way.
 const MOMENT: Duration = Duration::from_millis(200);
 
+/// How soon to say again why a claim is refused. The API server forgets an event after an hour, and its reader may come later.
+const RETELL: Duration = Duration::from_secs(30 * 60);
+
 /// A claim and the class it names, as the stores have them.
 struct Observed {
     claim: std::sync::Arc<Claim>,
@@ -54,8 +57,14 @@ async fn reconcile(ctx: &Context, key: &ClaimKey) -> Done {
         ClaimPlan::Ignore(why) => ignored(why),
         ClaimPlan::Wait(what) => waiting(&what),
         ClaimPlan::Refuse(refusal) => {
-            // Looked at again when the claim or a class changes: either brings the key back.
-            warn!(reason = refusal.message, "claim refused");
+            // A change of the claim or of a class brings the key back at once; otherwise only the event is due again.
+            if ctx
+                .repeats
+                .say(&format!("{key}: {}", refusal.message))
+                .is_some()
+            {
+                warn!(reason = refusal.message, "claim refused");
+            }
             tell(
                 ctx,
                 &seen.claim,
@@ -64,7 +73,7 @@ async fn reconcile(ctx: &Context, key: &ClaimKey) -> Done {
                 refusal.message,
             );
             ctx.metrics.provision().begin(class_name(&seen)).failed();
-            Done::Settled
+            Done::Later(RETELL)
         }
         ClaimPlan::Provision(provision) => {
             let timing = ctx.metrics.provision().begin(class_name(&seen));
