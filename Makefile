@@ -6,7 +6,7 @@ KEEP ?=
 FUZZ_SECONDS ?= 60
 IMAGE ?= nfs-subdir-external-provisioner:0.1.0
 DENY = $(CARGO) deny --locked --log-level error check --hide-inclusion-graph
-SCRIPTS = .ci/run $(wildcard e2e/*.sh e2e/*/*.sh)
+SCRIPTS = .ci/run $(wildcard e2e/*.sh e2e/*/*.sh manifests/*/*/*.sh)
 
 .PHONY: help demo test lint fmt deny e2e bench fuzz image clean-run
 

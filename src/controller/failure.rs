@@ -93,7 +93,7 @@ impl Failure {
                 source: kube::Error::Api(status),
                 ..
             } if status.code == 403 => {
-                Some("grant it to the service account: see manifests/rbac.yaml".to_owned())
+                Some("grant it to the service account: see manifests/base/rbac.yaml".to_owned())
             }
             Self::Api { .. }
             | Self::Slow { .. }

@@ -24,7 +24,7 @@ pub enum Kind {
 pub enum Rights {
     /// `e2e/testdata/go-rbac.yaml`: what somebody has who changes only the image.
     Go,
-    /// `manifests/rbac.yaml`.
+    /// `manifests/base/rbac.yaml`.
     Own,
 }
 

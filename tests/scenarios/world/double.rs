@@ -14,7 +14,7 @@ use super::{ACCOUNT, Account, Part, Request, Rights, Share, Turn, World};
 
 /// Rules as somebody applies them.
 const GO_RULES: &str = include_str!("../../../e2e/testdata/go-rbac.yaml");
-const OWN_RULES: &str = include_str!("../../../manifests/rbac.yaml");
+const OWN_RULES: &str = include_str!("../../../manifests/base/rbac.yaml");
 /// Where our own rules' account lives: both sets use the same names.
 const OWN_NAMESPACE: &str = "own-rbac";
 
