@@ -355,7 +355,7 @@ impl<S: AsyncRead + AsyncWrite> Driver<S> {
         let now = Instant::now();
         let mut silent = false;
         while let Some(entry) = self.table.expire(now) {
-            silent |= entry.sent.is_some_and(|sent| self.heard < sent);
+            silent |= entry.sent.is_some_and(|sent| self.heard <= sent);
             let _ = entry
                 .waiter
                 .reply
@@ -371,3 +371,10 @@ impl<S: AsyncRead + AsyncWrite> Driver<S> {
         }
     }
 }
+
+#[cfg(test)]
+mod model;
+#[cfg(test)]
+mod peer;
+#[cfg(test)]
+mod tests;
