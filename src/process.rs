@@ -234,7 +234,7 @@ impl Process {
         };
         let work = async {
             let outcome = tokio::select! {
-                () = ctx.work(&stop) => Ok(()),
+                () = work_once_allowed(&ctx, &stop) => Ok(()),
                 () = after(&stop, grace) => {
                     warn!("grace period is over: what is still under way is cut off and will be repeated");
                     Ok(())
@@ -254,6 +254,16 @@ impl Process {
         info!("stopped");
         outcome
     }
+}
+
+/// Begins once it is known what may be done: a finalizer, above all, has to be taken off by whoever deletes the volume.
+async fn work_once_allowed(ctx: &Context, stop: &CancellationToken) {
+    let mut access = ctx.access.clone();
+    tokio::select! {
+        _ = access.changed() => {}
+        () = stop.cancelled() => {}
+    }
+    ctx.work(stop).await;
 }
 
 /// Time for the last events.
