@@ -30,6 +30,7 @@ mod world;
 
 mod archive;
 mod binding;
+mod crash;
 mod events;
 mod faults;
 mod finalizer;
@@ -58,6 +59,7 @@ fn all() -> Vec<scenario::Scenario> {
     [
         archive::scenarios(),
         binding::scenarios(),
+        crash::scenarios(),
         events::scenarios(),
         faults::scenarios(),
         finalizer::scenarios(),

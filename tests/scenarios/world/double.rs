@@ -23,6 +23,7 @@ const OWN_NAMESPACE: &str = "own-rbac";
 pub struct Double {
     api: api::Server,
     nfs: std::sync::Arc<Mutex<nfs::Server>>,
+    faults: nfs::Faults,
     ports: nfs::Ports,
     dir: TempDir,
     /// The NFS server's own threads; Some until the drop.
@@ -66,6 +67,7 @@ impl Double {
         let server = runtime.block_on(server.start()).expect("an NFS server");
         let double = Self {
             api,
+            faults: server.faults().clone(),
             ports: server.ports(),
             nfs: std::sync::Arc::new(Mutex::new(server)),
             dir,
@@ -82,6 +84,11 @@ impl Double {
     /// The API server.
     pub fn api(&self) -> &api::Server {
         &self.api
+    }
+
+    /// What goes wrong on the NFS server.
+    pub fn nfs_faults(&self) -> &nfs::Faults {
+        &self.faults
     }
 
     fn write(&self, name: &str, user: api::User) {
