@@ -16,9 +16,10 @@ use self::access::Access;
 use self::events::Events;
 use self::failure::Failure;
 use self::leader::Leadership;
+use self::missing::Missing;
 use self::paths::Paths;
 use self::pulse::Pulse;
-use self::stores::{Queues, Stores};
+use self::stores::{ClaimKey, Queues, Stores};
 use self::volumes_api::VolumesApi;
 use crate::config::Limits;
 use crate::shares::Shares;
@@ -32,6 +33,7 @@ mod double;
 pub mod events;
 pub mod failure;
 pub mod leader;
+pub mod missing;
 mod parents;
 pub mod paths;
 pub mod pulse;
@@ -72,6 +74,8 @@ pub struct Context {
     pub share_came_up: Notify,
     /// Keeps the same trouble from being logged for every key.
     pub repeats: Repeats<String>,
+    /// Claims whose class is not there.
+    pub classless: Missing<ClaimKey>,
     /// Attempts at once.
     pub limits: Limits,
 }

@@ -23,6 +23,7 @@ use crate::controller::Context;
 use crate::controller::access::Access;
 use crate::controller::events::{self, Events};
 use crate::controller::leader::{self, Leader, Leadership};
+use crate::controller::missing::Missing;
 use crate::controller::paths::Paths;
 use crate::controller::pulse::Pulse;
 use crate::controller::queue::Queue;
@@ -174,6 +175,7 @@ impl Process {
             metrics,
             share_came_up: Notify::new(),
             repeats: Repeats::default(),
+            classless: Missing::default(),
             limits: config.limits,
         };
         Ok(Self {

@@ -24,6 +24,9 @@ use crate::telemetry::metrics::Attempt;
 /// How soon to look again where only another attempt of this process is in the way.
 const MOMENT: Duration = Duration::from_millis(200);
 
+/// How long a class may be missing before its claim is told so.
+const CLASS_FOLLOWS: Duration = Duration::from_secs(2);
+
 /// How soon to say again why a claim is refused. The API server forgets an event after an hour, and its reader may come later.
 const RETELL: Duration = Duration::from_secs(30 * 60);
 
@@ -115,10 +118,21 @@ fn decide(ctx: &Context, seen: &Observed) -> ClaimPlan {
         provisioner: &ctx.provisioner,
         served: &ctx.stores.served(),
         class: seen.class.as_deref(),
+        class_may_follow: class_may_follow(ctx, seen),
         volume_exists: ctx.paths.is_created(&volume) || ctx.stores.volume(&volume).is_some(),
         leaving: &ctx.paths.leaving(),
     };
     plan::decide(&seen.claim, &around)
+}
+
+/// Whether a class that is not there has been missed for a moment only.
+fn class_may_follow(ctx: &Context, seen: &Observed) -> bool {
+    let key = ClaimKey::from(&*seen.claim);
+    if seen.class.is_some() {
+        ctx.classless.over(&key);
+        return false;
+    }
+    ctx.classless.since(&key) < CLASS_FOLLOWS
 }
 
 // --- act ---
@@ -218,6 +232,7 @@ fn waiting(what: &Wait) -> Done {
     debug!(?what, "not yet");
     match what {
         Wait::NodeNotSelected => Done::Settled, // the annotation is a change of the claim
+        Wait::ClassMayFollow => Done::Later(CLASS_FOLLOWS),
         Wait::DirectoryIsLeaving(_) => Done::Later(MOMENT),
     }
 }

@@ -26,6 +26,8 @@ pub struct Surroundings<'a> {
     pub served: &'a Served,
     /// The claim's class, by the name in [`Request::class`]; `None` where there is none of that name.
     pub class: Option<&'a Class>,
+    /// The class has not been missed for long: one that was created together with the claim may be on its way here by another watch.
+    pub class_may_follow: bool,
     /// A volume of the name [`names::volume`] exists.
     pub volume_exists: bool,
     /// Directories that are being deleted just now, from before the first call to the share until the store has seen the volume go.
@@ -63,6 +65,8 @@ pub enum Ignore {
 /// What is waited for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Wait {
+    /// Its class is not there, which may be so for a moment only.
+    ClassMayFollow,
     /// The scheduler has not chosen a node for its first consumer.
     NodeNotSelected,
     /// A directory that is, contains or lies inside the one meant is just being deleted.
@@ -164,6 +168,9 @@ pub fn decide(claim: &Claim, around: &Surroundings<'_>) -> ClaimPlan {
     }
     let class_name = request.class.as_deref().unwrap_or_default();
     let Some(class) = around.class else {
+        if around.class_may_follow && !class_name.is_empty() {
+            return ClaimPlan::Wait(Wait::ClassMayFollow);
+        }
         let reason = if class_name.is_empty() {
             Reason::Unnamed
         } else {
@@ -312,6 +319,7 @@ mod tests {
                 provisioner: OURS,
                 served: &served,
                 class,
+                class_may_follow: false,
                 volume_exists: false,
                 leaving: &[],
             },
@@ -428,12 +436,30 @@ mod tests {
             provisioner: OURS,
             served: &served,
             class: Some(&class),
+            class_may_follow: false,
             volume_exists: true,
             leaving: &[],
         };
         assert_eq!(
             decide(&mk_claim(json!({})), &around),
             ClaimPlan::Ignore(Ignore::VolumeExists)
+        );
+    }
+
+    #[test]
+    fn a_class_that_may_follow_its_claim_is_waited_for() {
+        let served = mk_served(&[]);
+        let around = Surroundings {
+            provisioner: OURS,
+            served: &served,
+            class: None,
+            class_may_follow: true,
+            volume_exists: false,
+            leaving: &[],
+        };
+        assert_eq!(
+            decide(&mk_claim(json!({})), &around),
+            ClaimPlan::Wait(Wait::ClassMayFollow)
         );
     }
 
@@ -452,6 +478,7 @@ mod tests {
                 provisioner: OURS,
                 served: &served,
                 class: Some(&class),
+                class_may_follow: false,
                 volume_exists: false,
                 leaving: &places,
             };

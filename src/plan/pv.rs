@@ -122,6 +122,7 @@ mod tests {
             provisioner: OURS,
             served: &served,
             class: Some(class),
+            class_may_follow: false,
             volume_exists: false,
             leaving: &[],
         };
@@ -228,6 +229,7 @@ mod tests {
                 provisioner: OURS,
                 served: &served,
                 class: Some(&class),
+                class_may_follow: false,
                 volume_exists: false,
                 leaving: &[],
             };
