@@ -71,6 +71,6 @@ if [ "$what" = scenarios ]; then
 fi
 case $what in
 scenarios) cargo test --locked --test scenarios -- "$@" 2>&1 | tee "$log" ;;
-bench) cargo bench --locked --workspace --benches -- "$@" 2>&1 | tee "$log" ;;
+bench) cargo run --release --locked --package benchmarks -- "$@" 2>&1 | tee "$log" ;;
 esac
 stage "$what"

@@ -1,0 +1,97 @@
+//! `make bench`: the provisioner on a real API server, and its NFS client on real NFS servers.
+//!
+//! ```text
+//! world (e2e/world.sh) ──> cluster: bursts, memory      the release binary as a process of its own
+//!                      └─> nfs: mkdir, remove, mux      this program again as a worker, beside benches/peers/ (libnfs)
+//! ```
+//! Every figure stands beside its yardstick, taken in the same run on the same machine; what counts is the ratio. Figures of the Go
+//! provisioner are constants, and are labelled so.
+
+mod cluster;
+mod delay;
+mod nfs;
+mod provisioner;
+mod series;
+mod table;
+mod usage;
+mod world;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use self::nfs::worker::Worker;
+use self::table::Report;
+use self::world::World;
+
+/// Benchmarks on the world that E2E_WORLD names
+#[derive(Debug, Parser)]
+#[command(args_conflicts_with_subcommands = true)]
+struct Args {
+    /// Which; all when none is named
+    what: Vec<What>,
+    /// Repetitions of which the median is shown
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+    /// Objects of each kind for the memory figure
+    #[arg(long, default_value_t = 20_000)]
+    objects: usize,
+    /// Entries of the one large directory
+    #[arg(long, default_value_t = 1_000_000)]
+    entries: usize,
+    #[command(subcommand)]
+    worker: Option<Hidden>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum What {
+    /// Claims and deletions, and requests a claim
+    Bursts,
+    /// Memory of the provisioner
+    Memory,
+    /// MKDIR beside libnfs
+    Mkdir,
+    /// Removal beside one call at a time
+    Remove,
+    /// CPU of a call
+    Mux,
+}
+
+#[derive(Debug, Subcommand)]
+enum Hidden {
+    /// One measurement in a process of its own
+    #[command(hide = true)]
+    Worker(Worker),
+}
+
+fn main() -> anyhow::Result<()> {
+    let args = Args::parse();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    match args.worker {
+        Some(Hidden::Worker(worker)) => runtime.block_on(worker.run()),
+        None => runtime.block_on(run(&args)),
+    }
+}
+
+async fn run(args: &Args) -> anyhow::Result<()> {
+    let world = World::from_env()?;
+    let wanted = |what| args.what.is_empty() || args.what.contains(&what);
+    let mut report = Report::default();
+    if wanted(What::Mkdir) {
+        nfs::mkdir::run(&world, args.rounds, &mut report)?;
+    }
+    if wanted(What::Mux) {
+        nfs::mux::run(&world, args.rounds)?;
+    }
+    if wanted(What::Remove) {
+        nfs::remove::run(&world, args.entries, &mut report)?;
+    }
+    if wanted(What::Bursts) {
+        cluster::bursts::run(&world, args.rounds, &mut report).await?;
+    }
+    if wanted(What::Memory) {
+        cluster::memory::run(&world, args.objects, &mut report).await?;
+    }
+    report.finish();
+    Ok(())
+}
