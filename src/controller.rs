@@ -41,6 +41,7 @@ pub mod queue;
 pub mod scrape;
 pub mod stores;
 pub mod survey;
+mod tell;
 mod volume;
 pub mod volumes_api;
 mod worker;

@@ -10,7 +10,6 @@ use std::time::Duration;
 use nfs_export::{Created, Export, Target};
 use tracing::{Instrument, debug, info, info_span, warn};
 
-use super::events::{Event, Kind, Regarding};
 use super::failure::Failure;
 use super::queue::Done;
 use super::stores::ClaimKey;
@@ -68,13 +67,7 @@ async fn reconcile(ctx: &Context, key: &ClaimKey) -> Done {
             {
                 warn!(reason = refusal.message, "claim refused");
             }
-            tell(
-                ctx,
-                &seen.claim,
-                Kind::Warning,
-                "ProvisioningFailed",
-                refusal.message,
-            );
+            ctx.warn(&*seen.claim, "ProvisioningFailed", refusal.message);
             ctx.metrics.provision().begin(class_name(&seen)).failed();
             Done::Later(RETELL)
         }
@@ -150,7 +143,7 @@ async fn act(
         "External provisioner is provisioning volume for claim \"{}\"",
         seen.claim.key()
     );
-    tell(ctx, &seen.claim, Kind::Normal, "Provisioning", message);
+    ctx.tell(&*seen.claim, "Provisioning", message);
 
     let export = ctx.shares.export(&target);
     ctx.fence()?;
@@ -253,13 +246,7 @@ fn report(
                 "volume provisioned"
             );
             let message = format!("Successfully provisioned volume {}", provision.volume);
-            tell(
-                ctx,
-                &seen.claim,
-                Kind::Normal,
-                "ProvisioningSucceeded",
-                message,
-            );
+            ctx.tell(&*seen.claim, "ProvisioningSucceeded", message);
             Done::Settled
         }
         Ok(Provisioned::ClaimGone) => {
@@ -278,33 +265,8 @@ fn report(
                 "failed to provision volume with StorageClass \"{}\": {reason}",
                 class_name(seen)
             );
-            tell(
-                ctx,
-                &seen.claim,
-                Kind::Warning,
-                "ProvisioningFailed",
-                message,
-            );
+            ctx.warn(&*seen.claim, "ProvisioningFailed", message);
             Done::Failed
         }
     }
-}
-
-fn tell(ctx: &Context, claim: &Claim, kind: Kind, reason: &'static str, message: String) {
-    let regarding = Regarding {
-        api_version: "v1",
-        kind: "PersistentVolumeClaim",
-        namespace: claim.namespace.to_string(),
-        name: claim.name.to_string(),
-        uid: claim.uid.to_string(),
-        resource_version: request(claim)
-            .map(|request| request.resource_version.to_string())
-            .unwrap_or_default(),
-    };
-    ctx.events.publish(Event {
-        regarding,
-        kind,
-        reason,
-        message,
-    });
 }

@@ -12,7 +12,6 @@ use std::time::Duration;
 use nfs_export::{Export, Removed, Renamed, SubDir, Target};
 use tracing::{Instrument, debug, info, info_span, warn};
 
-use super::events::{Event, Kind, Regarding};
 use super::failure::Failure;
 use super::queue::Done;
 use super::stores::VolumeKey;
@@ -61,13 +60,7 @@ async fn reconcile(ctx: &Context, key: &VolumeKey) -> Done {
         VolumePlan::Refuse(refusal) => {
             // Brought back by a change of a class or of the volume, and by the clock: what serves its share may change without either.
             warn!(reason = refusal.message, "volume not deleted");
-            tell(
-                ctx,
-                &seen.volume,
-                Kind::Warning,
-                "VolumeFailedDelete",
-                refusal.message.clone(),
-            );
+            ctx.warn(&*seen.volume, "VolumeFailedDelete", refusal.message.clone());
             ctx.metrics.delete().begin(&seen.volume.class).failed();
             Done::Failed
         }
@@ -270,13 +263,7 @@ fn report(
             timing.succeeded();
             if let VolumePlan::KeepData(keep) = plan {
                 warn!(holder = %keep.holder, "directory kept for another volume");
-                tell(
-                    ctx,
-                    volume,
-                    Kind::Warning,
-                    "VolumeFailedDelete",
-                    keep.message.clone(),
-                );
+                ctx.warn(volume, "VolumeFailedDelete", keep.message.clone());
             }
             info!("volume deleted");
             Done::Settled
@@ -289,25 +276,8 @@ fn report(
             timing.failed();
             let reason = failure.message();
             ctx.note(&failure, &reason, "deletion failed");
-            tell(ctx, volume, Kind::Warning, "VolumeFailedDelete", reason);
+            ctx.warn(volume, "VolumeFailedDelete", reason);
             Done::Failed
         }
     }
-}
-
-fn tell(ctx: &Context, volume: &Volume, kind: Kind, reason: &'static str, message: String) {
-    let regarding = Regarding {
-        api_version: "v1",
-        kind: "PersistentVolume",
-        namespace: String::new(),
-        name: volume.name.to_string(),
-        uid: volume.uid.to_string(),
-        resource_version: String::new(),
-    };
-    ctx.events.publish(Event {
-        regarding,
-        kind,
-        reason,
-        message,
-    });
 }
