@@ -34,7 +34,8 @@ stage() {
 since=$SECONDS
 
 "$E2E/controlplane/build.sh" >/dev/null
-stage "control plane's binaries"
+[ "$what" = bench ] || "$E2E/helm/build.sh" >/dev/null
+stage "control plane's binaries, helm"
 cargo build --release --locked --bin nfs-subdir-external-provisioner
 E2E_BINARY=$(cargo metadata --format-version 1 --no-deps --locked |
     sed -E 's/.*"target_directory":"([^"]*)".*/\1/')/release/nfs-subdir-external-provisioner
@@ -68,6 +69,8 @@ fi
 if [ "$what" = scenarios ]; then
     "$E2E/manifests.sh"
     stage "manifests"
+    "$E2E/chart.sh"
+    stage "chart"
 fi
 case $what in
 scenarios) cargo test --locked --test scenarios -- "$@" 2>&1 | tee "$log" ;;

@@ -3,6 +3,9 @@
 use std::fs;
 use std::path::Path;
 
+use serde::Deserialize;
+use serde_json::Value;
+
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 const IMAGE: &str = concat!(
     "nfs-subdir-external-provisioner:",
@@ -12,6 +15,25 @@ const IMAGE: &str = concat!(
 fn read(path: &str) -> String {
     let whole = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
     fs::read_to_string(&whole).unwrap_or_else(|error| panic!("{}: {error}", whole.display()))
+}
+
+/// All objects of a file.
+fn objects(path: &str) -> Vec<Value> {
+    serde_yaml_ng::Deserializer::from_str(&read(path))
+        .map(|document| Value::deserialize(document).unwrap())
+        .filter(|object| !object.is_null())
+        .collect()
+}
+
+fn of_kind<'a>(objects: &'a [Value], kind: &str) -> Vec<&'a Value> {
+    objects
+        .iter()
+        .filter(|object| object["kind"] == kind)
+        .collect()
+}
+
+fn kind_and_name(object: &Value) -> String {
+    format!("{} {}", object["kind"], object["metadata"]["name"])
 }
 
 /// The values of `key: VALUE` lines.
@@ -76,6 +98,8 @@ fn every_file_names_the_image_of_this_version() {
     }
     assert!(read("Makefile").contains(&format!("IMAGE ?= {IMAGE}\n")));
     assert!(read("Dockerfile").contains(&format!("ARG VERSION={VERSION}\n")));
+    let chart = read("charts/nfs-subdir-external-provisioner/Chart.yaml");
+    assert_eq!(values(&chart, "appVersion"), [VERSION]);
 }
 
 #[test]
@@ -108,4 +132,131 @@ fn the_rules_in_base_hold_all_of_the_go_provisioners() {
             );
         }
     }
+}
+
+/// `tests/chart/*.yaml` is what the chart renders: `e2e/chart.sh` holds it to that.
+#[test]
+fn the_chart_makes_the_go_charts_objects_under_their_names_but_for_its_own_volume() {
+    for record in ["default", "options"] {
+        let go = objects(&format!("tests/golden/go-chart/rendered-{record}.yaml"));
+        let ours = objects(&format!("tests/chart/{record}.yaml"));
+        let names = |objects: &[Value]| {
+            let mut names: Vec<_> = objects.iter().map(kind_and_name).collect();
+            names.retain(|name| !name.starts_with("\"PersistentVolume"));
+            names.sort();
+            names
+        };
+        assert!(go.len() >= 7, "{record}");
+        assert_eq!(names(&go), names(&ours), "{record}");
+    }
+}
+
+#[test]
+fn the_chart_changes_nothing_that_an_upgrade_from_the_go_chart_cannot() {
+    for record in ["default", "options"] {
+        let go = objects(&format!("tests/golden/go-chart/rendered-{record}.yaml"));
+        let ours = objects(&format!("tests/chart/{record}.yaml"));
+        let the = |objects, kind| of_kind(objects, kind)[0].clone();
+        for field in [
+            "provisioner",
+            "parameters",
+            "reclaimPolicy",
+            "volumeBindingMode",
+            "mountOptions",
+            "allowVolumeExpansion",
+        ] {
+            assert_eq!(
+                the(&go, "StorageClass")[field],
+                the(&ours, "StorageClass")[field],
+                "{record}: {field}"
+            );
+        }
+        let (go_deployment, deployment) = (the(&go, "Deployment"), the(&ours, "Deployment"));
+        assert_eq!(
+            go_deployment["spec"]["selector"], deployment["spec"]["selector"],
+            "{record}"
+        );
+        assert_eq!(
+            go_deployment["spec"]["template"]["metadata"]["labels"],
+            deployment["spec"]["template"]["metadata"]["labels"],
+            "{record}"
+        );
+        for kind in ["ClusterRoleBinding", "RoleBinding"] {
+            assert_eq!(
+                the(&go, kind)["roleRef"],
+                the(&ours, kind)["roleRef"],
+                "{record}: {kind}"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_charts_environment_holds_all_of_the_go_charts() {
+    for record in ["default", "options"] {
+        let environment = |path: &str| {
+            let deployment = of_kind(&objects(path), "Deployment")[0].clone();
+            deployment["spec"]["template"]["spec"]["containers"][0]["env"]
+                .as_array()
+                .unwrap()
+                .clone()
+        };
+        let ours = environment(&format!("tests/chart/{record}.yaml"));
+        let go = environment(&format!("tests/golden/go-chart/rendered-{record}.yaml"));
+        assert!(go.len() >= 3, "{record}");
+        for variable in go {
+            assert!(ours.contains(&variable), "{record}: {variable}");
+        }
+    }
+}
+
+#[test]
+fn the_charts_rules_are_those_in_base() {
+    let rules = |path: &str, kind: &str| of_kind(&objects(path), kind)[0]["rules"].clone();
+    for kind in ["ClusterRole", "Role"] {
+        let base = rules("manifests/base/rbac.yaml", kind);
+        assert!(base.as_array().is_some_and(|rules| !rules.is_empty()));
+        assert_eq!(base, rules("tests/chart/default.yaml", kind), "{kind}");
+    }
+}
+
+#[test]
+fn the_charts_pod_is_as_confined_as_the_one_in_base() {
+    let pod =
+        |path: &str| of_kind(&objects(path), "Deployment")[0]["spec"]["template"]["spec"].clone();
+    let (base, chart) = (
+        pod("manifests/base/deployment.yaml"),
+        pod("tests/chart/default.yaml"),
+    );
+    assert!(base["securityContext"].is_object());
+    assert_eq!(base["securityContext"], chart["securityContext"]);
+    for field in [
+        "securityContext",
+        "livenessProbe",
+        "readinessProbe",
+        "resources",
+    ] {
+        assert_eq!(
+            base["containers"][0][field], chart["containers"][0][field],
+            "{field}"
+        );
+    }
+}
+
+#[test]
+fn every_value_of_the_go_chart_is_a_value_of_this_one() {
+    fn missing(go: &Value, ours: &Value, at: &str, found: &mut Vec<String>) {
+        for (key, value) in go.as_object().into_iter().flatten() {
+            match ours.get(key) {
+                Some(ours) => missing(value, ours, &format!("{at}.{key}"), found),
+                None => found.push(format!("{at}.{key}")),
+            }
+        }
+    }
+    let go = objects("tests/golden/go-chart/values.yaml").remove(0);
+    let ours = objects("charts/nfs-subdir-external-provisioner/values.yaml").remove(0);
+    assert!(go.as_object().is_some_and(|values| values.len() > 15));
+    let mut found = Vec::new();
+    missing(&go, &ours, "", &mut found);
+    assert_eq!(found, Vec::<String>::new());
 }
