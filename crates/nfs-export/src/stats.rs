@@ -297,7 +297,7 @@ mod tests {
         let stats = Stats::default();
         stats.record(Proc::MkDir, Outcome::Status(0), Duration::from_micros(300));
         stats.record(Proc::MkDir, Outcome::Status(17), Duration::from_millis(3));
-        stats.record(Proc::MkDir, Outcome::Status(12345), Duration::from_secs(60));
+        stats.record(Proc::MkDir, Outcome::Status(12345), Duration::from_mins(1));
         stats.record(Proc::Null, Outcome::TimedOut, Duration::from_secs(30));
         assert_eq!(
             stats.calls().collect::<Vec<_>>(),

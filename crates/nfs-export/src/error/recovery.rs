@@ -138,3 +138,210 @@ fn of_broken(why: &Broken) -> Recovery {
         | Broken::Dropped => Recovery::Reconnect,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeMap, io, sync::Arc, time::Duration};
+
+    use super::*;
+    use crate::{Error, Leftovers, Malformed, MountRefusal, Operation, RecordError};
+
+    fn io() -> Arc<io::Error> {
+        Arc::new(io::ErrorKind::ConnectionRefused.into())
+    }
+
+    fn nfs_causes() -> impl Iterator<Item = (String, Cause)> {
+        // By number, as they come over the wire, so that none is forgotten here.
+        (0..=10_008_u32).filter_map(|number| {
+            let mut bytes = &number.to_be_bytes()[..];
+            let (status, _) =
+                <nfsstat3 as nfs3_types::xdr_codec::Unpack>::unpack(&mut bytes).ok()?;
+            Some((status.to_string(), Cause::Nfs(status)))
+        })
+    }
+
+    fn mount_causes() -> impl Iterator<Item = (String, Cause)> {
+        (0..=10_008_u32).filter_map(|number| {
+            let mut bytes = &number.to_be_bytes()[..];
+            let (status, _) =
+                <mountstat3 as nfs3_types::xdr_codec::Unpack>::unpack(&mut bytes).ok()?;
+            let refusal = MountRefusal {
+                status,
+                path: "/x".into(),
+                exports: None,
+                reserved_port: true,
+            };
+            Some((status.to_string(), Cause::Mount(Arc::new(refusal))))
+        })
+    }
+
+    fn refusals() -> impl Iterator<Item = (String, Cause)> {
+        let auth = (0..8_u32).filter_map(|number| {
+            let mut bytes = &number.to_be_bytes()[..];
+            let (stat, _) =
+                <auth_stat as nfs3_types::xdr_codec::Unpack>::unpack(&mut bytes).ok()?;
+            Some((stat.to_string(), Refusal::Auth(stat)))
+        });
+        let rest = [
+            ("PROG_UNAVAIL", Refusal::ProgramUnavailable),
+            (
+                "PROG_MISMATCH",
+                Refusal::ProgramMismatch { low: 4, high: 4 },
+            ),
+            ("PROC_UNAVAIL", Refusal::ProcedureUnavailable),
+            ("GARBAGE_ARGS", Refusal::GarbageArguments),
+            ("SYSTEM_ERR", Refusal::SystemError),
+            ("RPC_MISMATCH", Refusal::RpcMismatch { low: 3, high: 3 }),
+        ];
+        let rest = rest.map(|(name, refusal)| (name.to_owned(), refusal));
+        auth.chain(rest)
+            .map(|(name, refusal)| (name, Cause::Refused(refusal)))
+    }
+
+    fn broken() -> impl Iterator<Item = (String, Cause)> {
+        let rows = [
+            ("connection closed", Broken::Closed),
+            ("connection closed inside a reply", Broken::MidRecord),
+            (
+                "I/O error",
+                Broken::Io(io::ErrorKind::ConnectionReset.into()),
+            ),
+            (
+                "bad framing",
+                Broken::Framing(RecordError::TooManyFragments),
+            ),
+            ("not a reply", Broken::NotAReply),
+            ("nothing taken", Broken::Stalled(Duration::ZERO)),
+            ("nothing heard", Broken::Silent(Duration::ZERO)),
+            ("given up", Broken::Dropped),
+        ];
+        rows.into_iter()
+            .map(|(name, why)| (name.to_owned(), Cause::Lost(Arc::new(why))))
+    }
+
+    fn others() -> impl Iterator<Item = (String, Cause)> {
+        let address = ([127, 0, 0, 1], 2049).into();
+        let server = [127, 0, 0, 1].into();
+        let rows = [
+            (
+                "name not resolved",
+                Cause::Resolve {
+                    host: "nas".into(),
+                    source: io(),
+                },
+            ),
+            (
+                "no connection",
+                Cause::Connect {
+                    address,
+                    source: io(),
+                },
+            ),
+            (
+                "program not registered",
+                Cause::NotRegistered {
+                    program: "NFS",
+                    server,
+                },
+            ),
+            (
+                "no AUTH_SYS among the flavors",
+                Cause::Flavors(vec![390_003]),
+            ),
+            ("reply not decodable", Cause::Malformed(Malformed::Short)),
+            ("no answer in time", Cause::TimedOut(Duration::ZERO)),
+            ("not a directory", Cause::NotADirectory("a".into())),
+            ("another file system", Cause::OtherFileSystem("a".into())),
+            (
+                "leftovers",
+                Cause::Leftovers(Arc::new(Leftovers {
+                    count: 1,
+                    first: vec![],
+                })),
+            ),
+        ];
+        rows.into_iter()
+            .map(|(name, cause)| (name.to_owned(), cause))
+    }
+
+    fn all() -> impl Iterator<Item = (String, Cause)> {
+        nfs_causes()
+            .chain(mount_causes())
+            .chain(refusals())
+            .chain(broken())
+            .chain(others())
+    }
+
+    /// The rows of the table in the crate's documentation.
+    fn documented() -> BTreeMap<String, String> {
+        let rows = include_str!("../lib.rs")
+            .lines()
+            .skip_while(|line| !line.contains("| cause | recovery |"));
+        let rows = rows.skip(2).take_while(|line| line.starts_with("//! | "));
+        let cells = rows.map(|row| {
+            row.trim_start_matches("//! | ")
+                .trim_end_matches(" |")
+                .replace('`', "")
+        });
+        cells
+            .map(|row| {
+                row.split_once(" | ")
+                    .map(|(cause, what)| (cause.into(), what.into()))
+                    .unwrap()
+            })
+            .collect()
+    }
+
+    #[test]
+    fn every_cause_has_the_recovery_that_is_documented() {
+        let rows: BTreeMap<_, _> = all()
+            .map(|(name, cause)| (name, format!("{:?}", cause.recovery())))
+            .collect();
+        assert_eq!(rows.len(), 29 + 10 + 14 + 8 + 9);
+        assert_eq!(rows, documented());
+    }
+
+    #[test]
+    fn what_cannot_be_reached_is_recovered_from_as_its_cause_says() {
+        for (name, cause) in all() {
+            let want = cause.recovery();
+            let reach = Error::new(Operation::Reach, "nas:/x", cause);
+            let error = Error::new(Operation::Create, "a", Cause::Unreachable(Arc::new(reach)));
+            assert_eq!(
+                (error.recovery(), error.is_share_down()),
+                (want, true),
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_left_to_the_user_comes_with_advice_or_is_nobodys_fault() {
+        let silent = all().filter(|(_, cause)| cause.recovery() == Recovery::TellUser);
+        let silent = silent.filter(|(_, cause)| {
+            Error::new(Operation::Create, "a", cause.clone())
+                .advice()
+                .is_none()
+        });
+        let names: Vec<_> = silent.map(|(name, _)| name).collect();
+        assert_eq!(
+            names,
+            [
+                "NFS3ERR_NXIO",
+                "NFS3ERR_NODEV",
+                "NFS3ERR_NOTDIR",
+                "NFS3ERR_ISDIR",
+                "NFS3ERR_INVAL",
+                "NFS3ERR_FBIG",
+                "NFS3ERR_REMOTE",
+                "NFS3ERR_NOTSUPP",
+                "NFS3ERR_TOOSMALL",
+                "NFS3ERR_BADTYPE",
+                "PROC_UNAVAIL",
+                "GARBAGE_ARGS",
+                "RPC_MISMATCH",
+                "leftovers"
+            ]
+        );
+    }
+}

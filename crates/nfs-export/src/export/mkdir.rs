@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use nfs3_types::nfs3::{
     MKDIR3args, MKDIR3resok, Nfs3Option, SETATTR3args, diropargs3, fattr3, nfs_fh3, nfsstat3,
-    sattr3,
+    nfstime3, sattr3,
 };
 
 use super::{Created, Run};
@@ -183,8 +183,15 @@ fn with_mode(mode: u32) -> sattr3 {
     }
 }
 
-/// Whether a directory is as MKDIR leaves it, and the last thing that was made in its parent.
+/// Whether a directory is as MKDIR leaves it, and the last thing that was made in its parent. The times of one MKDIR may differ by a tick
+/// of the server's clock, or by the moment in which it sets the mode.
 fn is_untouched(directory: &fattr3, parent: Option<&fattr3>) -> bool {
-    let newest = parent.is_some_and(|parent| parent.mtime == directory.ctime);
-    newest && directory.ctime == directory.mtime && directory.nlink <= 2
+    let newest = parent.is_some_and(|parent| is_at_once(directory.mtime, parent.mtime));
+    newest && is_at_once(directory.mtime, directory.ctime) && directory.nlink <= 2
+}
+
+fn is_at_once(first: nfstime3, second: nfstime3) -> bool {
+    let nanos =
+        |time: nfstime3| i128::from(time.seconds) * 1_000_000_000 + i128::from(time.nseconds);
+    (nanos(first) - nanos(second)).abs() < 100_000_000
 }

@@ -4,7 +4,12 @@
 //! read. Calls that are queued when the socket can take them go out in one write. The first error breaks the connection for good: every
 //! waiter, and whoever calls later, gets that same [`Broken`].
 
-use std::{collections::VecDeque, sync::Arc, sync::atomic::Ordering::Relaxed, time::Duration};
+use std::{
+    collections::VecDeque,
+    sync::Arc,
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    time::Duration,
+};
 
 use bytes::{Bytes, BytesMut};
 use nfs3_client::rpc::RpcClient;
@@ -38,6 +43,7 @@ pub(crate) struct Mux {
     slots: Arc<Semaphore>,
     broken: watch::Receiver<Option<Arc<Broken>>>,
     stats: Arc<Stats>,
+    answers: Arc<AtomicU64>,
 }
 
 /// What bounds a connection.
@@ -77,6 +83,7 @@ struct Driver<S> {
     queue: mpsc::UnboundedReceiver<Submit>,
     table: InFlight<Waiter>,
     stats: Arc<Stats>,
+    answers: Arc<AtomicU64>,
     deadline: Duration,
     decoder: Decoder,
     input: BytesMut,
@@ -101,12 +108,14 @@ impl Mux {
         let (submit, queue) = mpsc::unbounded_channel();
         let (poison, broken) = watch::channel(None);
         let (read, write) = tokio::io::split(stream);
+        let answers = Arc::new(AtomicU64::new(0));
         let driver = Driver {
             read,
             write,
             queue,
             table: InFlight::new(limits.deadline),
             stats: Arc::clone(&stats),
+            answers: Arc::clone(&answers),
             deadline: limits.deadline,
             decoder: Decoder::default(),
             input: BytesMut::new(),
@@ -123,6 +132,7 @@ impl Mux {
             slots: Arc::new(Semaphore::new(limits.in_flight.max(1))),
             broken,
             stats,
+            answers,
         }
     }
 
@@ -154,6 +164,11 @@ impl Mux {
             Ok(Some(why)) => Arc::clone(why),
             _ => Arc::new(Broken::Dropped),
         }
+    }
+
+    /// Calls answered so far.
+    pub(crate) fn answers(&self) -> u64 {
+        self.answers.load(Relaxed)
     }
 
     pub(crate) fn stats(&self) -> &Stats {
@@ -342,6 +357,7 @@ impl<S: AsyncRead + AsyncWrite> Driver<S> {
     }
 
     fn answer(&self, entry: Entry<Waiter>, record: BytesMut) {
+        self.answers.fetch_add(1, Relaxed);
         if let Some(sent) = entry.sent {
             self.stats.round_trip_took(self.heard - sent);
         }
@@ -355,7 +371,7 @@ impl<S: AsyncRead + AsyncWrite> Driver<S> {
         let now = Instant::now();
         let mut silent = false;
         while let Some(entry) = self.table.expire(now) {
-            silent |= entry.sent.is_some_and(|sent| self.heard < sent);
+            silent |= entry.sent.is_some_and(|sent| self.heard <= sent);
             let _ = entry
                 .waiter
                 .reply
@@ -371,3 +387,10 @@ impl<S: AsyncRead + AsyncWrite> Driver<S> {
         }
     }
 }
+
+#[cfg(test)]
+mod model;
+#[cfg(test)]
+mod peer;
+#[cfg(test)]
+mod tests;

@@ -15,6 +15,8 @@ const REDIAL_FIRST: Duration = Duration::from_millis(100);
 const REDIAL_MAX: Duration = Duration::from_secs(2);
 /// A connection that lasted this long was a good one.
 const SETTLED: Duration = Duration::from_secs(5);
+/// Calls that a dial itself makes over the NFS connection, at most.
+const DIAL_ANSWERS: u64 = 2;
 /// Connections in a row that may break sooner before the share counts as down between them.
 const SHORT_MAX: u32 = 3;
 
@@ -28,13 +30,15 @@ pub(super) async fn supervise(shared: Arc<Shared>) {
         let cause = match dialer.dial().await {
             Err(cause) => cause,
             Ok(live) => {
+                let mux = live.mux.clone();
                 let cause = serve(&shared, &mut dialer, live).await;
                 short = if start.elapsed() < SETTLED {
                     short + 1
                 } else {
                     0
                 };
-                if short == 0 {
+                // One that was of use may be had again soon, but not at once for ever.
+                if short == 0 || mux.answers() > DIAL_ANSWERS {
                     backoff.reset();
                 }
                 shared.stats.reconnects.fetch_add(1, Relaxed);

@@ -54,6 +54,8 @@ pub(super) struct Tree {
     /// Directories to read; the deepest last, and first out.
     scans: Vec<Id>,
     scanning: usize,
+    /// Directories of which an entry has been dealt with. A list, because a failure at the bottom of a deep tree goes all the way up.
+    settled: Vec<Id>,
     removed: Removed,
     failures: Failures,
 }
@@ -72,6 +74,7 @@ impl Tree {
             calls: VecDeque::new(),
             scans: vec![id],
             scanning: 0,
+            settled: Vec::new(),
             removed: Removed::default(),
             failures: Failures::default(),
         }
@@ -100,6 +103,14 @@ impl Tree {
     /// # Errors
     /// What ends the whole removal: the share is out of reach, read-only, or the root's handle is stale.
     pub(super) fn done(&mut self, done: Done) -> Result<(), Cause> {
+        self.take(done)?;
+        while let Some(id) = self.settled.pop() {
+            self.answered(id);
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, done: Done) -> Result<(), Cause> {
         match done {
             Done::Scanned(id, result) => {
                 self.scanning -= 1;
@@ -367,7 +378,7 @@ impl Tree {
     fn gone(&mut self, id: Id) {
         if let Some((parent, _)) = self.close(id) {
             self.nodes[parent].changed = true;
-            self.answered(parent);
+            self.settled.push(parent);
         }
     }
 
@@ -375,7 +386,7 @@ impl Tree {
     fn vanished(&mut self, id: Id) {
         if let Some((parent, _)) = self.close(id) {
             self.nodes[parent].again = true;
-            self.answered(parent);
+            self.settled.push(parent);
         }
     }
 
@@ -383,7 +394,7 @@ impl Tree {
     fn leave(&mut self, id: Id) {
         if let Some((parent, name)) = self.close(id) {
             self.remember(parent, name);
-            self.answered(parent);
+            self.settled.push(parent);
         }
     }
 
@@ -412,3 +423,6 @@ fn is_about_the_share(status: nfsstat3) -> bool {
         NFS3ERR_ROFS | NFS3ERR_JUKEBOX | NFS3ERR_NOSPC | NFS3ERR_DQUOT
     )
 }
+
+#[cfg(test)]
+mod tests;

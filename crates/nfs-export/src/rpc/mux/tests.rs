@@ -1,0 +1,362 @@
+use std::sync::{Arc, atomic::Ordering::Relaxed};
+
+use futures::{FutureExt, future::join_all};
+use tokio::time::{Duration, Instant, advance};
+
+use super::peer::{DEADLINE, ask, mk_connection, record, reply};
+use crate::rpc::{Broken, CallError, Malformed, RecordError, Refusal};
+
+fn why(result: Result<u32, CallError>) -> (Arc<Broken>, bool) {
+    match result {
+        Err(CallError::Lost { why, sent }) => (why, sent),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn answers_find_their_callers_in_any_order() {
+    let (mux, mut peer) = mk_connection(128, 1 << 16);
+    let calls = join_all((0..100).map(|n| ask(&mux, n)));
+    let serve = async {
+        let mut seen = vec![];
+        for _ in 0..100 {
+            seen.push(peer.call().await);
+        }
+        fastrand::Rng::with_seed(7).shuffle(&mut seen);
+        for call in seen {
+            peer.answer(call).await;
+        }
+    };
+    let (answers, ()) = tokio::join!(calls, serve);
+    for (n, answer) in (0..).zip(answers) {
+        assert_eq!(answer.unwrap(), n);
+    }
+    assert_eq!(mux.stats().in_flight.load(Relaxed), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_more_calls_are_in_flight_than_allowed() {
+    let (mux, mut peer) = mk_connection(2, 1 << 16);
+    let calls = join_all((0..3).map(|n| ask(&mux, n)));
+    let serve = async {
+        let (first, second) = (peer.call().await, peer.call().await);
+        let third = tokio::time::timeout(Duration::from_secs(1), peer.call()).await;
+        assert!(third.is_err(), "{third:?}");
+        peer.answer(second).await;
+        let third = peer.call().await;
+        peer.answer(first).await;
+        peer.answer(third).await;
+    };
+    let (answers, ()) = tokio::join!(calls, serve);
+    assert!(answers.into_iter().all(|answer| answer.is_ok()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reply_in_fragments_is_one_reply() {
+    let (mux, mut peer) = mk_connection(128, 1 << 16);
+    let serve = async {
+        let call = peer.call().await;
+        for byte in record(&reply(call.xid, call.number), 3) {
+            peer.send(&[byte]).await;
+            tokio::task::yield_now().await;
+        }
+    };
+    let (answer, ()) = tokio::join!(ask(&mux, 5), serve);
+    assert_eq!(answer.unwrap(), 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cut_inside_a_reply_is_one_error_for_all() {
+    let (mux, mut peer) = mk_connection(128, 1 << 16);
+    let calls = join_all((0..3).map(|n| ask(&mux, n)));
+    let serve = async move {
+        let mut last = peer.call().await;
+        for _ in 0..2 {
+            last = peer.call().await;
+        }
+        peer.send(&record(&reply(last.xid, 0), usize::MAX)[..9])
+            .await;
+    };
+    let (answers, ()) = tokio::join!(calls, serve);
+    let errors: Vec<_> = answers.into_iter().map(why).collect();
+    assert!(matches!(*errors[0].0, Broken::MidRecord), "{errors:?}");
+    assert!(
+        errors
+            .iter()
+            .all(|(why, sent)| Arc::ptr_eq(why, &errors[0].0) && *sent)
+    );
+    // Whoever comes later gets the same, and was not sent.
+    let (later, sent) = why(ask(&mux, 9).await);
+    assert!(Arc::ptr_eq(&later, &errors[0].0) && !sent);
+    assert!(Arc::ptr_eq(&mux.closed().await, &later));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_framed_breaks_the_connection() {
+    type Check = fn(&Broken) -> bool;
+    let rows: [(&str, &[u8], Check); 4] = [
+        ("a length of 2 GiB", b"\xff\xff\xff\xff", |why| {
+            matches!(why, Broken::Framing(RecordError::TooLarge(_)))
+        }),
+        ("an empty record", b"\x80\0\0\0", |why| {
+            matches!(why, Broken::Framing(RecordError::TooShort(0)))
+        }),
+        ("a call", b"\x80\0\0\x08\0\0\0\x01\0\0\0\0", |why| {
+            matches!(why, Broken::NotAReply)
+        }),
+        ("text", b"HTTP/1.1 400 Bad Request\r\n\r\n", |why| {
+            matches!(why, Broken::Framing(RecordError::TooLarge(_)))
+        }),
+    ];
+    for (name, bytes, check) in rows {
+        let (mux, mut peer) = mk_connection(128, 1 << 16);
+        let serve = async {
+            peer.call().await;
+            peer.send(bytes).await;
+        };
+        let (answer, ()) = tokio::join!(ask(&mux, 1), serve);
+        let (why, _) = why(answer);
+        assert!(check(&why), "{name}: {why:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_end_of_file_between_replies_is_told_apart() {
+    let (mux, peer) = mk_connection(128, 1 << 16);
+    drop(peer);
+    assert!(matches!(*mux.closed().await, Broken::Closed));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reply_that_nobody_asked_for_is_dropped_and_counted() {
+    let (mux, mut peer) = mk_connection(128, 1 << 16);
+    let serve = async {
+        let call = peer.call().await;
+        peer.send(&record(&reply(call.xid ^ 0xffff, 13), usize::MAX))
+            .await;
+        peer.answer(call).await;
+        peer.answer(call).await;
+    };
+    let (answer, ()) = tokio::join!(ask(&mux, 1), serve);
+    assert_eq!(answer.unwrap(), 1);
+    let serve = async { peer.call().await.xid };
+    let (_, _) = tokio::join!(
+        tokio::time::timeout(Duration::from_secs(1), ask(&mux, 2)),
+        serve
+    );
+    assert_eq!(mux.stats().late_replies(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_late_reply_is_dropped_and_the_connection_goes_on() {
+    let (mux, mut peer) = mk_connection(1, 1 << 16);
+    let start = Instant::now();
+    let slow = ask(&mux, 1);
+    let serve = async {
+        let call = peer.call().await;
+        // Something is heard meanwhile, so the connection is not taken for dead.
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        peer.send(&record(&reply(0xdead, 0), usize::MAX)).await;
+        call
+    };
+    let (answer, call) = tokio::join!(slow, serve);
+    assert!(
+        matches!(answer, Err(CallError::TimedOut(DEADLINE))),
+        "{answer:?}"
+    );
+    assert_eq!(start.elapsed(), DEADLINE);
+    peer.answer(call).await;
+    let serve = async {
+        let call = peer.call().await;
+        peer.answer(call).await;
+    };
+    let (answer, ()) = tokio::join!(ask(&mux, 2), serve);
+    assert_eq!(answer.unwrap(), 2);
+    assert_eq!(mux.stats().late_replies(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_on_which_nothing_arrives_is_taken_for_dead() {
+    let (mux, mut peer) = mk_connection(128, 1 << 16);
+    let serve = async {
+        peer.call().await;
+        tokio::time::sleep(Duration::from_secs(10)).await;
+    };
+    let later = async {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        ask(&mux, 2).await
+    };
+    let (first, second, ()) = tokio::join!(ask(&mux, 1), later, serve);
+    assert!(matches!(first, Err(CallError::TimedOut(_))), "{first:?}");
+    let (why, sent) = why(second);
+    assert!(matches!(*why, Broken::Silent(DEADLINE)) && sent, "{why:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_reads_nothing_is_given_up() {
+    let (mux, peer) = mk_connection(128, 16);
+    let start = Instant::now();
+    let (why, sent) = why(ask(&mux, 1).await);
+    assert!(
+        matches!(*why, Broken::Stalled(DEADLINE)) && !sent,
+        "{why:?}"
+    );
+    assert_eq!(start.elapsed(), DEADLINE);
+    drop(peer);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_deadline_counts_from_when_the_call_was_sent() {
+    let (mux, mut peer) = mk_connection(128, 16);
+    let start = Instant::now();
+    let serve = async {
+        // The writer is blocked for a while, then the peer reads the call, and keeps it.
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        peer.call().await
+    };
+    let (answer, _) = tokio::join!(ask(&mux, 1), serve);
+    assert!(matches!(answer, Err(CallError::TimedOut(_))), "{answer:?}");
+    assert_eq!(start.elapsed(), Duration::from_secs(20) + DEADLINE);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_dropped_in_flight_keeps_its_slot_until_the_answer() {
+    let (mux, mut peer) = mk_connection(1, 1 << 16);
+    let mut dropped = Box::pin(ask(&mux, 1));
+    assert!(dropped.as_mut().now_or_never().is_none());
+    let call = peer.call().await;
+    drop(dropped);
+    let mut next = Box::pin(ask(&mux, 2));
+    assert!(next.as_mut().now_or_never().is_none());
+    let early = tokio::time::timeout(Duration::from_secs(1), peer.call()).await;
+    assert!(
+        early.is_err(),
+        "the slot was free before the answer: {early:?}"
+    );
+    peer.answer(call).await;
+    let serve = async {
+        let call = peer.call().await;
+        peer.answer(call).await;
+    };
+    let (answer, ()) = tokio::join!(next, serve);
+    assert_eq!(answer.unwrap(), 2);
+    assert_eq!(mux.stats().abandoned(), 1);
+    let cancelled = mux
+        .stats()
+        .calls()
+        .find(|(_, outcome, _)| *outcome == "cancelled");
+    assert_eq!(cancelled, Some(("getport", "cancelled", 1)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_dropped_before_it_was_sent_is_never_sent() {
+    let (mux, mut peer) = mk_connection(128, 1 << 16);
+    let mut dropped = Box::pin(ask(&mux, 1));
+    assert!(dropped.as_mut().now_or_never().is_none());
+    drop(dropped);
+    let serve = async {
+        let call = peer.call().await;
+        peer.answer(call).await;
+        call.number
+    };
+    let (answer, seen) = tokio::join!(ask(&mux, 2), serve);
+    assert_eq!((answer.unwrap(), seen), (2, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slot_is_free_again_when_an_abandoned_call_is_never_answered() {
+    let (mux, mut peer) = mk_connection(1, 1 << 16);
+    let mut dropped = Box::pin(ask(&mux, 1));
+    assert!(dropped.as_mut().now_or_never().is_none());
+    peer.call().await;
+    drop(dropped);
+    advance(Duration::from_secs(1)).await;
+    peer.send(&record(&reply(0xdead, 0), usize::MAX)).await;
+    let start = Instant::now();
+    let serve = async {
+        let call = peer.call().await;
+        peer.answer(call).await;
+    };
+    let (answer, ()) = tokio::join!(ask(&mux, 2), serve);
+    assert_eq!(answer.unwrap(), 2);
+    assert!(start.elapsed() <= DEADLINE);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reply_that_cannot_be_decoded_is_its_callers_alone() {
+    let good = |xid| [xid, 1, 0, 0, 0, 0];
+    let rows: [(&str, Vec<u32>, Malformed); 5] = [
+        ("cut short", good(1).to_vec(), Malformed::Short),
+        (
+            "too long",
+            [&good(1)[..], &[7, 8]].concat(),
+            Malformed::Trailing,
+        ),
+        (
+            "a verifier of 4 GiB",
+            vec![1, 1, 0, 0, u32::MAX, 0, 7],
+            Malformed::TooLong,
+        ),
+        (
+            "an unknown reply status",
+            vec![1, 1, 2, 0, 0, 0, 7],
+            Malformed::Value,
+        ),
+        (
+            "an unknown accept status",
+            vec![1, 1, 0, 0, 0, 77],
+            Malformed::Value,
+        ),
+    ];
+    let (mux, mut peer) = mk_connection(128, 1 << 16);
+    for (name, words, want) in rows {
+        let serve = async {
+            peer.call().await;
+            let bytes: Vec<u8> = words.into_iter().flat_map(u32::to_be_bytes).collect();
+            peer.send(&record(&bytes, usize::MAX)).await;
+        };
+        let (answer, ()) = tokio::join!(ask(&mux, 1), serve);
+        assert!(
+            matches!(answer, Err(CallError::Malformed(why)) if why == want),
+            "{name}: {answer:?}"
+        );
+    }
+    assert!(mux.broken().is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn refusals_of_the_call_are_told_apart() {
+    let rows: [(&str, &[u32], Refusal); 6] = [
+        ("program", &[1, 1, 0, 0, 0, 1], Refusal::ProgramUnavailable),
+        (
+            "version",
+            &[1, 1, 0, 0, 0, 2, 3, 4],
+            Refusal::ProgramMismatch { low: 3, high: 4 },
+        ),
+        (
+            "procedure",
+            &[1, 1, 0, 0, 0, 3],
+            Refusal::ProcedureUnavailable,
+        ),
+        ("arguments", &[1, 1, 0, 0, 0, 4], Refusal::GarbageArguments),
+        ("system", &[1, 1, 0, 0, 0, 5], Refusal::SystemError),
+        (
+            "rpc",
+            &[1, 1, 1, 0, 2, 2],
+            Refusal::RpcMismatch { low: 2, high: 2 },
+        ),
+    ];
+    let (mux, mut peer) = mk_connection(128, 1 << 16);
+    for (name, words, want) in rows {
+        let serve = async {
+            peer.call().await;
+            let bytes: Vec<u8> = words.iter().copied().flat_map(u32::to_be_bytes).collect();
+            peer.send(&record(&bytes, usize::MAX)).await;
+        };
+        let (answer, ()) = tokio::join!(ask(&mux, 1), serve);
+        assert!(
+            matches!(answer, Err(CallError::Refused(why)) if why == want),
+            "{name}: {answer:?}"
+        );
+    }
+}

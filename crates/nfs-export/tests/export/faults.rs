@@ -1,0 +1,362 @@
+use std::{
+    os::unix::fs::PermissionsExt,
+    time::{Duration, Instant},
+};
+
+use nfs_export::{
+    Broken, Cause, Created, Malformed, Options, Recovery, Refusal, Renamed, auth_stat, nfsstat3,
+};
+use testkit::nfs::{AcceptError, Effect, Procedure, Rule};
+
+use crate::world::{Lab, mk_lab, mk_lab_with, sub, up};
+
+fn mode(lab: &Lab, path: &str) -> u32 {
+    std::fs::metadata(lab.real(path))
+        .unwrap()
+        .permissions()
+        .mode()
+        & 0o7777
+}
+
+#[tokio::test]
+async fn one_directory_is_one_round_trip() {
+    let lab = mk_lab().await;
+    let export = lab.export(Options::default());
+    export.probe().await.unwrap();
+    lab.server.log().clear();
+    export.create_dir_all(&sub("a"), 0o777).await.unwrap();
+    assert_eq!(
+        lab.server.log().total(),
+        1,
+        "{:?}",
+        lab.server.log().calls()
+    );
+    export.create_dir_all(&sub("ns/b"), 0o777).await.unwrap();
+    lab.server.log().clear();
+    export.create_dir_all(&sub("ns/c"), 0o777).await.unwrap();
+    assert_eq!(
+        lab.server.log().total(),
+        1,
+        "a known parent is not looked up: {:?}",
+        lab.server.log().calls()
+    );
+}
+
+#[tokio::test]
+async fn a_server_that_ignores_the_mode_is_told_again() {
+    let lab = mk_lab_with(|b| b.mkdir_ignores_mode(true)).await;
+    let export = lab.export(Options::default());
+    export.create_dir_all(&sub("a/b"), 0o777).await.unwrap();
+    assert_eq!((mode(&lab, "a"), mode(&lab, "a/b")), (0o777, 0o777));
+    assert_eq!(lab.server.log().count(Procedure::SETATTR), 2);
+}
+
+#[tokio::test]
+async fn a_mkdir_whose_answer_was_lost_is_sent_again_with_its_xid_and_counts_as_done() {
+    let lab = mk_lab_with(|b| b.mkdir_ignores_mode(true)).await;
+    let export = lab.export(Options::default());
+    export.probe().await.unwrap();
+    lab.server
+        .faults()
+        .inject(Rule::on(Procedure::MKDIR, Effect::DisconnectAfter).times(1));
+    assert_eq!(
+        export.create_dir_all(&sub("a"), 0o777).await.unwrap(),
+        Created::New
+    );
+    assert_eq!(mode(&lab, "a"), 0o777);
+    let calls = lab.server.log().calls_of(Procedure::MKDIR);
+    assert_eq!(calls.len(), 2);
+    assert_eq!(calls[0].xid, calls[1].xid);
+    assert_eq!(export.stats().retransmits(), 1);
+    assert_eq!(export.stats().reconnects(), 1);
+}
+
+#[tokio::test]
+async fn a_retransmitted_mkdir_does_not_claim_what_was_there_before() {
+    let lab = mk_lab().await;
+    std::fs::create_dir_all(lab.real("old/inside")).unwrap();
+    std::fs::set_permissions(lab.real("old"), std::fs::Permissions::from_mode(0o700)).unwrap();
+    let export = lab.export(Options::default());
+    lab.server
+        .faults()
+        .inject(Rule::on(Procedure::MKDIR, Effect::DisconnectAfter).times(1));
+    assert_eq!(
+        export.create_dir_all(&sub("old"), 0o777).await.unwrap(),
+        Created::Existed
+    );
+    assert_eq!(mode(&lab, "old"), 0o700);
+}
+
+#[tokio::test]
+async fn a_rename_whose_answer_was_lost_counts_as_done() {
+    let lab = mk_lab().await;
+    std::fs::create_dir(lab.real("a")).unwrap();
+    let export = lab.export(Options::default());
+    lab.server
+        .faults()
+        .inject(Rule::on(Procedure::RENAME, Effect::DisconnectAfter).times(1));
+    assert_eq!(
+        export.rename(&sub("a"), &sub("b")).await.unwrap(),
+        Renamed::Done
+    );
+    assert!(lab.real("b").is_dir() && !lab.real("a").exists());
+}
+
+#[tokio::test]
+async fn a_removal_whose_answers_were_lost_goes_on_and_counts_right() {
+    let lab = mk_lab().await;
+    std::fs::create_dir(lab.real("v")).unwrap();
+    for n in 0..50 {
+        std::fs::write(lab.real(&format!("v/{n}")), "").unwrap();
+    }
+    let export = lab.export(Options::default());
+    lab.server.faults().inject(
+        Rule::on(Procedure::REMOVE, Effect::DisconnectAfter)
+            .times(1)
+            .after(10),
+    );
+    lab.server
+        .faults()
+        .inject(Rule::on(Procedure::RMDIR, Effect::DisconnectAfter).times(1));
+    let removed = export.remove_dir_all(&sub("v")).await.unwrap();
+    assert_eq!((removed.directories, removed.files), (1, 50));
+    assert!(!lab.real("v").exists());
+}
+
+#[tokio::test]
+async fn jukebox_is_waited_for() {
+    let lab = mk_lab().await;
+    let export = lab.export(Options::default());
+    lab.server
+        .faults()
+        .inject(Rule::on(Procedure::MKDIR, Effect::Status(nfsstat3::NFS3ERR_JUKEBOX)).times(3));
+    assert_eq!(
+        export.create_dir_all(&sub("a"), 0o777).await.unwrap(),
+        Created::New
+    );
+    let xids: std::collections::HashSet<_> = lab
+        .server
+        .log()
+        .calls_of(Procedure::MKDIR)
+        .iter()
+        .map(|call| call.xid)
+        .collect();
+    assert_eq!(xids.len(), 4, "each is a call of its own");
+}
+
+#[tokio::test]
+async fn statuses_reach_the_caller_with_their_recovery() {
+    let rows = [
+        (nfsstat3::NFS3ERR_ROFS, Recovery::TellUser),
+        (nfsstat3::NFS3ERR_NOSPC, Recovery::TellUser),
+        (nfsstat3::NFS3ERR_DQUOT, Recovery::TellUser),
+        (nfsstat3::NFS3ERR_ACCES, Recovery::TellUser),
+        (nfsstat3::NFS3ERR_IO, Recovery::BackOff),
+        (nfsstat3::NFS3ERR_SERVERFAULT, Recovery::BackOff),
+    ];
+    let lab = mk_lab().await;
+    let export = lab.export(Options::default());
+    for (status, recovery) in rows {
+        lab.server
+            .faults()
+            .inject(Rule::on(Procedure::MKDIR, Effect::Status(status)).times(1));
+        let error = export.create_dir_all(&sub("a"), 0o777).await.unwrap_err();
+        assert!(
+            matches!(error.cause(), Cause::Nfs(found) if *found == status),
+            "{error:?}"
+        );
+        assert_eq!(error.recovery(), recovery, "{status}");
+        assert!(!error.is_share_down());
+    }
+    assert_eq!(
+        export.create_dir_all(&sub("a"), 0o777).await.unwrap(),
+        Created::New
+    );
+}
+
+#[tokio::test]
+async fn refused_and_garbled_replies_reach_the_caller() {
+    type Check = fn(&Cause) -> bool;
+    let rows: [(Effect, Check); 5] = [
+        (Effect::Auth(auth_stat::AUTH_TOOWEAK), |c| {
+            matches!(c, Cause::Refused(Refusal::Auth(auth_stat::AUTH_TOOWEAK)))
+        }),
+        (Effect::Accept(AcceptError::GarbageArgs), |c| {
+            matches!(c, Cause::Refused(Refusal::GarbageArguments))
+        }),
+        (
+            Effect::Accept(AcceptError::ProgMismatch { low: 4, high: 4 }),
+            |c| {
+                matches!(
+                    c,
+                    Cause::Refused(Refusal::ProgramMismatch { low: 4, high: 4 })
+                )
+            },
+        ),
+        (Effect::RpcMismatch { low: 3, high: 3 }, |c| {
+            matches!(c, Cause::Refused(Refusal::RpcMismatch { low: 3, high: 3 }))
+        }),
+        (Effect::Truncated(40), |c| {
+            matches!(c, Cause::Malformed(Malformed::Short))
+        }),
+    ];
+    let lab = mk_lab().await;
+    let export = lab.export(Options::default());
+    export.probe().await.unwrap();
+    for (n, (effect, check)) in rows.into_iter().enumerate() {
+        lab.server
+            .faults()
+            .inject(Rule::on(Procedure::MKDIR, effect).times(1));
+        let error = export
+            .create_dir_all(&sub(&format!("d{n}")), 0o777)
+            .await
+            .unwrap_err();
+        assert!(check(error.cause()), "{error:?}");
+    }
+    assert_eq!(
+        lab.server.log().count(Procedure::MNT),
+        1,
+        "none of these costs the connection"
+    );
+}
+
+#[tokio::test]
+async fn odd_but_whole_replies_are_taken() {
+    let lab = mk_lab().await;
+    let export = lab.export(Options::default());
+    for (n, effect) in [
+        Effect::Fragments(7),
+        Effect::Twice,
+        Effect::AnswerLate(Duration::from_millis(50)),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        lab.server
+            .faults()
+            .inject(Rule::on(Procedure::MKDIR, effect).times(1));
+        assert_eq!(
+            export
+                .create_dir_all(&sub(&format!("d{n}")), 0o777)
+                .await
+                .unwrap(),
+            Created::New
+        );
+    }
+    export.probe().await.unwrap();
+    assert_eq!(export.stats().late_replies(), 1);
+}
+
+#[tokio::test]
+async fn garbage_costs_the_connection_and_not_the_call() {
+    let lab = mk_lab().await;
+    let export = lab.export(Options::default());
+    export.probe().await.unwrap();
+    lab.server.faults().inject(
+        Rule::on(
+            Procedure::MKDIR,
+            Effect::Garbage(b"not a reply at all".to_vec()),
+        )
+        .times(1),
+    );
+    assert_eq!(
+        export.create_dir_all(&sub("a"), 0o777).await.unwrap(),
+        Created::New
+    );
+    assert_eq!(export.stats().reconnects(), 1);
+}
+
+#[tokio::test]
+async fn a_connection_that_breaks_each_time_is_given_up() {
+    let lab = mk_lab().await;
+    let export = lab.export(Options::default());
+    export.probe().await.unwrap();
+    let rule = lab
+        .server
+        .faults()
+        .inject(Rule::on(Procedure::MKDIR, Effect::Disconnect));
+    let start = Instant::now();
+    let error = export.create_dir_all(&sub("a"), 0o777).await.unwrap_err();
+    assert!(start.elapsed() < Duration::from_secs(5));
+    assert_eq!(error.recovery(), Recovery::Reconnect);
+    assert!(error.is_share_down());
+    let why = match error.cause() {
+        Cause::Lost(why) => Some(why),
+        Cause::Unreachable(_) => None,
+        other => panic!("{other:?}"),
+    };
+    assert!(
+        why.is_none_or(|why| matches!(**why, Broken::Closed | Broken::Io(_))),
+        "{why:?}"
+    );
+    lab.server.faults().clear(rule);
+    up(&export).await;
+    assert_eq!(
+        export.create_dir_all(&sub("a"), 0o777).await.unwrap(),
+        Created::New
+    );
+}
+
+#[tokio::test]
+async fn a_call_without_answer_times_out_and_the_next_one_works() {
+    let lab = mk_lab().await;
+    let export = lab.export(Options {
+        deadline: Duration::from_millis(300),
+        ..Options::default()
+    });
+    export.probe().await.unwrap();
+    lab.server
+        .faults()
+        .inject(Rule::on(Procedure::MKDIR, Effect::LoseReply).times(1));
+    let error = export.create_dir_all(&sub("a"), 0o777).await.unwrap_err();
+    assert!(matches!(error.cause(), Cause::TimedOut(_)), "{error:?}");
+    assert_eq!(error.recovery(), Recovery::BackOff);
+    assert_eq!(
+        export.create_dir_all(&sub("a"), 0o777).await.unwrap(),
+        Created::Existed
+    );
+}
+
+#[tokio::test]
+async fn root_squash_is_explained() {
+    let lab = mk_lab_with(|b| b.root_squash(true)).await;
+    std::fs::set_permissions(lab.root.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let export = lab.export(Options::default());
+    let error = export.create_dir_all(&sub("a"), 0o777).await.unwrap_err();
+    assert!(
+        matches!(
+            error.cause(),
+            Cause::Nfs(nfsstat3::NFS3ERR_ACCES | nfsstat3::NFS3ERR_PERM)
+        ),
+        "{error:?}"
+    );
+    assert!(
+        error
+            .advice()
+            .unwrap()
+            .starts_with("root is squashed on this export: "),
+        "{error:?}"
+    );
+}
+
+#[tokio::test]
+async fn dropping_a_call_in_flight_leaves_the_connection_in_step() {
+    let lab = mk_lab().await;
+    let export = lab.export(Options {
+        in_flight: 2,
+        ..Options::default()
+    });
+    export.probe().await.unwrap();
+    for n in 0..40 {
+        let dir = sub(&format!("d{n}"));
+        let patience = Duration::from_micros(100 * (n % 7));
+        let _ = tokio::time::timeout(patience, export.create_dir_all(&dir, 0o777)).await;
+    }
+    let made = futures::future::join_all((0..40).map(|n| {
+        let (export, dir) = (export.clone(), sub(&format!("d{n}")));
+        async move { export.create_dir_all(&dir, 0o777).await.map(|_| ()) }
+    }));
+    assert!(made.await.into_iter().all(|made| made.is_ok()));
+    assert_eq!(lab.server.log().count(Procedure::MNT), 1);
+    assert_eq!(export.stats().in_flight(), 0);
+}
