@@ -150,7 +150,7 @@ impl Sim {
                 Done::Looked(dir, name, Ok(found))
             }
             Op::Rmdir { dir, parent, name } => {
-                Done::Rmdired(dir, self.rmdir(number(&parent), &name))
+                Done::Rmdired(dir, Ok(self.rmdir(number(&parent), &name)))
             }
         }
     }
@@ -190,7 +190,7 @@ impl Sim {
         }
     }
 
-    fn rmdir(&mut self, parent: u64, name: &[u8]) -> Result<Emptied, Cause> {
+    fn rmdir(&mut self, parent: u64, name: &[u8]) -> Emptied {
         let Some(Child::Dir(id)) = self.dirs[&parent].get(name).copied() else {
             panic!("RMDIR of {name:?}")
         };
@@ -202,11 +202,11 @@ impl Sim {
             self.add(id, "ghost", Child::File);
         }
         if !self.dirs[&id].is_empty() {
-            return Ok(Emptied::NotEmpty);
+            return Emptied::NotEmpty;
         }
         self.dirs.remove(&id);
         self.dirs.get_mut(&parent).unwrap().remove(name);
-        Ok(Emptied::Removed)
+        Emptied::Removed
     }
 }
 
