@@ -30,6 +30,7 @@ mod world;
 
 mod archive;
 mod binding;
+mod compatibility;
 mod crash;
 mod events;
 mod faults;
@@ -38,6 +39,7 @@ mod lock;
 mod metrics;
 mod pattern;
 mod protection;
+mod random;
 mod reclaim;
 mod refusal;
 mod rights;
@@ -67,6 +69,7 @@ fn all() -> Vec<scenario::Scenario> {
         metrics::scenarios(),
         pattern::scenarios(),
         protection::scenarios(),
+        random::scenarios(),
         reclaim::scenarios(),
         refusal::scenarios(),
         rights::scenarios(),

@@ -8,6 +8,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use futures::FutureExt;
 use libtest_mimic::{Arguments, Failed, Trial};
 
+use crate::compatibility;
 use crate::scenario::Scenario;
 use crate::stage::Stage;
 use crate::world::{Double, Kind, Real, Request, World};
@@ -26,10 +27,11 @@ pub fn run(args: &Arguments, mut scenarios: Vec<Scenario>) -> ExitCode {
     let suite = Arc::new(Suite::new());
     // What runs alone comes last, for nothing else runs meanwhile.
     scenarios.sort_by_key(|scenario| scenario.alone);
+    let page = compatibility::trial(&scenarios);
     let trials = scenarios
         .into_iter()
-        .map(|scenario| trial(&suite, scenario))
-        .collect();
+        .map(|scenario| trial(&suite, scenario));
+    let trials = std::iter::once(page).chain(trials).collect();
     let conclusion = libtest_mimic::run(args, trials);
     let forbidden = suite
         .shared
