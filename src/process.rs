@@ -126,8 +126,8 @@ impl Process {
     async fn build(config: &Config) -> Result<Self, RunError> {
         let setup = |what| move |error: prometheus::Error| RunError::Setup(what, error.into());
         let metrics = Metrics::new().map_err(setup("metrics"))?;
-        let client = connect(config, &metrics).await?;
         let identity = names::identity(&host_name(), &uuid::Uuid::new_v4().to_string());
+        let client = connect(config, &identity, &metrics).await?;
         let component = names::event_component(&config.provisioner, &identity);
         let (events, writer) = Events::new(client.clone(), &component, events::Options::default());
         let namespace = config

@@ -70,14 +70,15 @@ pub(super) async fn ask_access(
 ) -> Access {
     let mut told = false;
     loop {
-        match Access::ask(client, namespace).await {
-            Ok(answer) => {
+        let asked = tokio::time::timeout(ANSWER_WITHIN, Access::ask(client, namespace)).await;
+        match asked {
+            Ok(Ok(answer)) => {
                 answer.log();
                 events.set_allowed(answer.events);
                 access.send_replace(answer.clone());
                 return answer;
             }
-            Err(error) => {
+            Ok(Err(error)) => {
                 if !std::mem::replace(&mut told, true) {
                     warn!(
                         reason = chain(&error),
@@ -86,9 +87,17 @@ pub(super) async fn ask_access(
                 }
                 tokio::time::sleep(ASK_AGAIN).await;
             }
+            Err(_elapsed) => {
+                if !std::mem::replace(&mut told, true) {
+                    warn!(waited = ?ANSWER_WITHIN, "API server does not answer; asking on");
+                }
+            }
         }
     }
 }
+
+/// A connection on which nothing comes back is given up after so long.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
 /// Pause between two attempts to ask what is allowed.
 const ASK_AGAIN: Duration = Duration::from_secs(1);

@@ -1,5 +1,7 @@
 //! The way to the API server: the kubeconfig where one is named, else the pod's service account.
 
+use http::HeaderName;
+use http::header::{HeaderValue, USER_AGENT};
 use kube::Client;
 use kube::client::ClientBuilder;
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -8,12 +10,16 @@ use super::RunError;
 use crate::config::Config;
 use crate::telemetry::metrics::Metrics;
 
-/// A client whose requests are counted. No request is made yet.
+/// A client whose requests are counted, and bear the identity of this process. No request is made yet.
 ///
 /// # Errors
 /// [`RunError::Kubeconfig`].
-pub(super) async fn connect(config: &Config, metrics: &Metrics) -> Result<Client, RunError> {
-    let kube = match &config.kubeconfig {
+pub(super) async fn connect(
+    config: &Config,
+    identity: &str,
+    metrics: &Metrics,
+) -> Result<Client, RunError> {
+    let mut kube = match &config.kubeconfig {
         Some(file) => {
             let file =
                 Kubeconfig::read_from(file).map_err(|error| RunError::Kubeconfig(error.into()))?;
@@ -23,7 +29,18 @@ pub(super) async fn connect(config: &Config, metrics: &Metrics) -> Result<Client
         }
         None => kube::Config::incluster().map_err(|error| RunError::Kubeconfig(error.into()))?,
     };
+    kube.headers.extend(user_agent(identity));
     let builder =
         ClientBuilder::try_from(kube).map_err(|error| RunError::Kubeconfig(error.into()))?;
     Ok(builder.with_layer(&metrics.api_layer()).build())
+}
+
+/// Program, version, and which process it is: so that the API server's audit log tells a leader from the one before it.
+fn user_agent(identity: &str) -> Option<(HeaderName, HeaderValue)> {
+    let agent = format!(
+        "{}/{} ({identity})",
+        env!("CARGO_PKG_NAME"),
+        env!("CARGO_PKG_VERSION")
+    );
+    Some((USER_AGENT, HeaderValue::from_str(&agent).ok()?))
 }

@@ -165,7 +165,8 @@ impl Candidate {
     fn note_holders(&mut self) {
         let holders = self.view.holders();
         if holders != self.holders {
-            info!(holder = holders, "standing by");
+            let identity = &self.view.setup().identity;
+            info!(identity, holder = holders, "standing by");
             self.holders = holders;
         }
     }
