@@ -47,6 +47,7 @@ pub struct Faults {
     rules: Mutex<Vec<Rule>>,
     gates: Mutex<Vec<Arc<Gate>>>,
     frozen: watch::Sender<bool>,
+    watches_still: watch::Sender<bool>,
     watches_cut: watch::Sender<u64>,
 }
 
@@ -113,6 +114,7 @@ impl Default for Faults {
             rules: Mutex::default(),
             gates: Mutex::default(),
             frozen: watch::Sender::new(false),
+            watches_still: watch::Sender::new(false),
             watches_cut: watch::Sender::new(0),
         }
     }
@@ -157,6 +159,17 @@ impl Faults {
         self.frozen.send_replace(false);
     }
 
+    /// Watches tell nothing for now, and do not say so: as from a server that has lost sight of its storage, or on a connection on which nothing
+    /// comes through any more. Everything else goes on.
+    pub fn still_watches(&self) {
+        self.watches_still.send_replace(true);
+    }
+
+    /// Ends [`Faults::still_watches`]: what was missed is told.
+    pub fn stir_watches(&self) {
+        self.watches_still.send_replace(false);
+    }
+
     /// Cuts every watch that is open now.
     pub fn cut_watches(&self) {
         self.watches_cut.send_modify(|times| *times += 1);
@@ -174,6 +187,13 @@ impl Faults {
         async move {
             let _ = frozen.wait_for(|frozen| !frozen).await;
         }
+    }
+
+    /// Returns when watches may tell something.
+    pub(crate) async fn watches_tell(&self) {
+        self.thawed().await;
+        let mut still = self.watches_still.subscribe();
+        let _ = still.wait_for(|still| !still).await;
     }
 
     /// Waits at each gate that holds this request.

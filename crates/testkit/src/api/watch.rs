@@ -125,7 +125,7 @@ impl Watch {
             }
         }
         while self.state == State::Running {
-            self.shared.faults.thawed().await;
+            self.shared.faults.watches_tell().await;
             let lines = self.changes();
             if !lines.is_empty() {
                 return Ok(Some(lines));
@@ -138,11 +138,11 @@ impl Watch {
                 woken = self.wakes.changed() => if woken.is_err() { return Err(WatchCut) },
                 _ = self.cut.changed() => return Err(WatchCut),
                 () = sleep_until(self.ends) => {
-                    self.shared.faults.thawed().await;
+                    self.shared.faults.watches_tell().await;
                     self.state = State::Ended;
                 }
                 () = sleep_until(bookmark) => {
-                    self.shared.faults.thawed().await;
+                    self.shared.faults.watches_tell().await;
                     self.bookmarks = Some(Instant::now() + self.shared.bookmark_every);
                     return Ok(Some(self.bookmark(false)));
                 }
