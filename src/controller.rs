@@ -15,6 +15,7 @@ use tracing::{debug, error, warn};
 use self::access::Access;
 use self::events::Events;
 use self::failure::Failure;
+use self::hindsight::Hindsight;
 use self::leader::Leadership;
 use self::missing::Missing;
 use self::paths::Paths;
@@ -32,6 +33,7 @@ mod claim;
 mod double;
 pub mod events;
 pub mod failure;
+pub mod hindsight;
 pub mod leader;
 pub mod missing;
 mod parents;
@@ -73,6 +75,8 @@ pub struct Context {
     pub metrics: Metrics,
     /// Told when a share answers (again).
     pub share_came_up: Notify,
+    /// Whether this term has seen the volumes afresh.
+    pub hindsight: Hindsight,
     /// Keeps the same trouble from being logged for every key.
     pub repeats: Repeats<String>,
     /// Claims whose class is not there.
@@ -168,6 +172,7 @@ impl<'a> Term<'a> {
     fn begin(ctx: &'a Context) -> Self {
         // Another process may have led meanwhile: what was in flight here is over.
         ctx.paths.clear();
+        ctx.hindsight.forget();
         ctx.queues.open();
         ctx.stores.enqueue_all();
         Self(ctx)

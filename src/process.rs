@@ -22,6 +22,7 @@ use crate::config::Config;
 use crate::controller::Context;
 use crate::controller::access::Access;
 use crate::controller::events::{self, Events};
+use crate::controller::hindsight::Hindsight;
 use crate::controller::leader::{self, Leader, Leadership};
 use crate::controller::missing::Missing;
 use crate::controller::paths::Paths;
@@ -174,6 +175,7 @@ impl Process {
             leadership,
             metrics,
             share_came_up: Notify::new(),
+            hindsight: Hindsight::default(),
             repeats: Repeats::default(),
             classless: Missing::default(),
             limits: config.limits,

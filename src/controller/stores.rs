@@ -54,13 +54,16 @@ pub struct Stores {
     queues: Arc<Queues>,
     paths: Paths,
     synced: watch::Sender<Synced>,
+    /// How often a new list of all volumes was asked for.
+    wanted: watch::Sender<u64>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
 struct Synced {
     claims: bool,
     classes: bool,
-    volumes: bool,
+    /// Which list of volumes is in: those asked for are counted from 1.
+    volumes: Option<u64>,
 }
 
 // === impl ClaimKey ===
@@ -99,6 +102,14 @@ impl Queues {
     }
 }
 
+// === impl Synced ===
+
+impl Synced {
+    fn is_whole(self) -> bool {
+        self.claims && self.classes && self.volumes.is_some()
+    }
+}
+
 // === impl Stores ===
 
 impl Stores {
@@ -112,6 +123,7 @@ impl Stores {
             queues,
             paths,
             synced: watch::Sender::default(),
+            wanted: watch::Sender::default(),
         }
     }
 
@@ -120,21 +132,46 @@ impl Stores {
         tokio::join!(
             follow::<PersistentVolumeClaim>(client.clone(), claims::Intake::new(self.clone())),
             follow::<StorageClass>(client.clone(), classes::Intake::new(self.clone())),
-            follow::<PersistentVolume>(client, volumes::Intake::new(self.clone())),
+            self.follow_volumes(client),
         );
+    }
+
+    /// A new list replaces the watch, and the watch goes on from there. Meanwhile the store keeps what it has.
+    async fn follow_volumes(self: &Arc<Self>, client: Client) {
+        let mut wanted = self.wanted.subscribe();
+        loop {
+            let number = *wanted.borrow_and_update();
+            let intake = volumes::Intake::new(self.clone(), number);
+            tokio::select! {
+                () = follow::<PersistentVolume>(client.clone(), intake) => {}
+                _ = wanted.changed() => {}
+            }
+        }
+    }
+
+    /// Resolves once the store holds every volume that was there when this was asked: a watch may be behind by any number of changes and
+    /// not know it, a list asked for now is not. For what must not be decided on an old view, and seldom: it lists all volumes.
+    pub async fn see_volumes_afresh(&self) {
+        let mut number = 0;
+        self.wanted.send_modify(|wanted| {
+            *wanted += 1;
+            number = *wanted;
+        });
+        let is_in = |synced: &Synced| synced.volumes.is_some_and(|listed| listed >= number);
+        // The sender lives in self, so the wait can only end well.
+        let _ = self.synced.subscribe().wait_for(is_in).await;
     }
 
     /// Resolves once each kind was listed whole.
     pub async fn synced(&self) {
-        let all = |synced: &Synced| synced.claims && synced.classes && synced.volumes;
+        let all = |synced: &Synced| synced.is_whole();
         // The sender lives in self, so the wait can only end well.
         let _ = self.synced.subscribe().wait_for(all).await;
     }
 
     /// Whether each kind was listed whole.
     pub fn is_synced(&self) -> bool {
-        let synced = *self.synced.borrow();
-        synced.claims && synced.classes && synced.volumes
+        self.synced.borrow().is_whole()
     }
 
     /// A claim that wants a volume.

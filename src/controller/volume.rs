@@ -41,10 +41,9 @@ pub(super) async fn attempt(ctx: &Context, key: VolumeKey) -> Done {
 }
 
 async fn reconcile(ctx: &Context, key: &VolumeKey) -> Done {
-    let Some(seen) = observe(ctx, key) else {
+    let Some((seen, plan)) = look(ctx, key).await else {
         return Done::Settled; // gone
     };
-    let plan = decide(ctx, &seen); // no client
     match &plan {
         VolumePlan::Ignore(why) => {
             debug!(?why, "nothing to do");
@@ -69,6 +68,18 @@ async fn reconcile(ctx: &Context, key: &VolumeKey) -> Done {
             let outcome = act(ctx, &seen.volume, work).await; // share and API server
             report(ctx, &seen.volume, work, outcome, timing)
         }
+    }
+}
+
+/// What there is, and what is to be done about it; decided on a view as late as the decision needs.
+async fn look(ctx: &Context, key: &VolumeKey) -> Option<(Observed, VolumePlan)> {
+    loop {
+        let seen = observe(ctx, key)?;
+        let plan = decide(ctx, &seen); // no client
+        if !plan.takes_directory_away() || ctx.hindsight.is_clear() {
+            return Some((seen, plan));
+        }
+        ctx.hindsight.clear_up(&ctx.stores).await; // API server, once a term
     }
 }
 

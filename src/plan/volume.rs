@@ -255,6 +255,15 @@ fn is_leaving(volume: &Volume) -> bool {
     volume.deleting && volume.phase != Phase::Bound && !matches!(due(volume), Due::Yes)
 }
 
+// === impl VolumePlan ===
+
+impl VolumePlan {
+    /// Whether it moves a directory out of its place, which must not be somebody else's by now.
+    pub fn takes_directory_away(&self) -> bool {
+        matches!(self, Self::Archive(_) | Self::Delete(_))
+    }
+}
+
 // === impl KeepData ===
 
 impl KeepData {

@@ -22,6 +22,8 @@ pub(super) struct Intake {
     stores: Arc<Stores>,
     listing: Volumes,
     token: u64,
+    /// The number that its lists bear: see `Stores::see_volumes_afresh`.
+    number: u64,
 }
 
 // === impl Volumes ===
@@ -73,11 +75,12 @@ fn may_want_work(volume: &Volume) -> bool {
 // === impl Intake ===
 
 impl Intake {
-    pub(super) fn new(stores: Arc<Stores>) -> Self {
+    pub(super) fn new(stores: Arc<Stores>, number: u64) -> Self {
         Self {
             stores,
             listing: Volumes::default(),
             token: 0,
+            number,
         }
     }
 
@@ -105,7 +108,8 @@ impl Sink<PersistentVolume> for Intake {
         for name in wanting {
             self.stores.queues.volumes.add(name);
         }
-        self.stores.mark(|synced| synced.volumes = true);
+        self.stores
+            .mark(|synced| synced.volumes = Some(self.number));
     }
 
     fn apply(&mut self, object: PersistentVolume) {
