@@ -45,6 +45,7 @@ mod refusal;
 mod rights;
 mod settings;
 mod shares;
+mod shutdown;
 mod upgrade;
 mod volume;
 
@@ -75,6 +76,7 @@ fn all() -> Vec<scenario::Scenario> {
         rights::scenarios(),
         settings::scenarios(),
         shares::scenarios(),
+        shutdown::scenarios(),
         upgrade::scenarios(),
         volume::scenarios(),
     ]

@@ -89,6 +89,10 @@ pub struct Request {
     pub name: String,
     /// HTTP status.
     pub code: u16,
+    /// `PROGRAM/VERSION (IDENTITY)`
+    pub agent: String,
+    /// When it came in; on the double, when its answer was ready.
+    pub at: jiff::Timestamp,
 }
 
 /// A place for scenarios to happen in.

@@ -24,6 +24,7 @@ pub struct Double {
     api: api::Server,
     nfs: std::sync::Arc<Mutex<nfs::Server>>,
     faults: nfs::Faults,
+    calls: nfs::CallLog,
     ports: nfs::Ports,
     dir: TempDir,
     /// The NFS server's own threads; Some until the drop.
@@ -68,6 +69,7 @@ impl Double {
         let double = Self {
             api,
             faults: server.faults().clone(),
+            calls: server.log().clone(),
             ports: server.ports(),
             nfs: std::sync::Arc::new(Mutex::new(server)),
             dir,
@@ -89,6 +91,11 @@ impl Double {
     /// What goes wrong on the NFS server.
     pub fn nfs_faults(&self) -> &nfs::Faults {
         &self.faults
+    }
+
+    /// What was called on the NFS server.
+    pub fn nfs_calls(&self) -> &nfs::CallLog {
+        &self.calls
     }
 
     fn write(&self, name: &str, user: api::User) {
@@ -180,6 +187,8 @@ impl World for Double {
                 namespace: record.namespace,
                 name: record.name,
                 code: record.code,
+                agent: record.user_agent,
+                at: record.at,
             })
             .filter(Request::is_provisioners)
             .collect()

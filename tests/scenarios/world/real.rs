@@ -142,5 +142,9 @@ fn request(entry: &Value) -> Request {
             .and_then(Value::as_u64)
             .and_then(|code| u16::try_from(code).ok())
             .unwrap_or_default(),
+        agent: text("/userAgent").to_owned(),
+        at: text("/requestReceivedTimestamp")
+            .parse()
+            .unwrap_or_default(),
     }
 }
