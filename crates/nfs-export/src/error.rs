@@ -4,6 +4,7 @@
 //! total match in [`recovery`], shown as a table in the crate's documentation.
 
 mod advice;
+mod describe;
 mod recovery;
 
 use std::{fmt, io, net::IpAddr, net::SocketAddr, sync::Arc, time::Duration};
@@ -87,7 +88,7 @@ pub enum Cause {
     #[error("the export does not take AUTH_SYS credentials; its flavors are {0:?}")]
     Flavors(Vec<u32>),
     /// NFS answered with an error status.
-    #[error("{}", describe(*.0))]
+    #[error("{}", describe::status(*.0))]
     Nfs(nfsstat3),
     /// The server refused the call itself.
     #[error(transparent)]
@@ -271,85 +272,6 @@ impl From<&fattr3> for Owner {
             mode: attributes.mode & 0o7777,
         }
     }
-}
-
-// === impl MountRefusal ===
-
-impl fmt::Display for MountRefusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "the server refused to mount {} ({})",
-            self.path, self.status
-        )?;
-        match &self.exports {
-            None => Ok(()),
-            Some(exports) if exports.is_empty() => f.write_str("; it exports nothing"),
-            Some(exports) if exports.contains(&self.path.to_string()) => Ok(()),
-            Some(exports) => write!(f, "; it exports {}; not {}", exports.join(", "), self.path),
-        }
-    }
-}
-
-// === impl Leftovers ===
-
-impl fmt::Display for Leftovers {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let entries = if self.count == 1 { "entry" } else { "entries" };
-        write!(
-            f,
-            "{} {entries} could not be removed, the rest is gone",
-            self.count
-        )?;
-        for (at, left) in self.first.iter().take(3).enumerate() {
-            let separator = if at == 0 { ": " } else { "; " };
-            write!(f, "{separator}{:?}", left.path)?;
-            if let Some(owner) = left.owner {
-                write!(
-                    f,
-                    " (owner {}:{}, mode {:04o})",
-                    owner.uid, owner.gid, owner.mode
-                )?;
-            }
-            write!(f, ": {}", left.cause)?;
-        }
-        Ok(())
-    }
-}
-
-fn describe(status: nfsstat3) -> String {
-    let words = match status {
-        nfsstat3::NFS3_OK => "no error",
-        nfsstat3::NFS3ERR_PERM => "not the owner",
-        nfsstat3::NFS3ERR_NOENT => "it does not exist",
-        nfsstat3::NFS3ERR_IO => "the server met an I/O error",
-        nfsstat3::NFS3ERR_NXIO => "the server's device is gone",
-        nfsstat3::NFS3ERR_ACCES => "permission denied",
-        nfsstat3::NFS3ERR_EXIST => "it exists",
-        nfsstat3::NFS3ERR_XDEV => "the two are on different file systems",
-        nfsstat3::NFS3ERR_NODEV => "the server's device cannot do that",
-        nfsstat3::NFS3ERR_NOTDIR => "a part of the path is not a directory",
-        nfsstat3::NFS3ERR_ISDIR => "it is a directory",
-        nfsstat3::NFS3ERR_INVAL => "the server takes an argument for invalid",
-        nfsstat3::NFS3ERR_FBIG => "the file would be too large",
-        nfsstat3::NFS3ERR_NOSPC => "no space is left on the share",
-        nfsstat3::NFS3ERR_ROFS => "the share is read-only",
-        nfsstat3::NFS3ERR_MLINK => "the directory holds as many directories as its file system can",
-        nfsstat3::NFS3ERR_NAMETOOLONG => "the name is too long for the server",
-        nfsstat3::NFS3ERR_NOTEMPTY => "the directory is not empty",
-        nfsstat3::NFS3ERR_DQUOT => "the quota is used up",
-        nfsstat3::NFS3ERR_STALE => "the file handle is stale",
-        nfsstat3::NFS3ERR_REMOTE => "it is remote to the server",
-        nfsstat3::NFS3ERR_BADHANDLE => "the file handle is not one of the server's",
-        nfsstat3::NFS3ERR_NOT_SYNC => "it changed meanwhile",
-        nfsstat3::NFS3ERR_BAD_COOKIE => "the directory changed while it was read",
-        nfsstat3::NFS3ERR_NOTSUPP => "the server does not do that",
-        nfsstat3::NFS3ERR_TOOSMALL => "the server wants to send more than was asked for",
-        nfsstat3::NFS3ERR_SERVERFAULT => "the server failed",
-        nfsstat3::NFS3ERR_BADTYPE => "the server does not have that type",
-        nfsstat3::NFS3ERR_JUKEBOX => "the server asks for patience",
-    };
-    format!("{words} ({status})")
 }
 
 #[cfg(test)]

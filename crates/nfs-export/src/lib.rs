@@ -170,6 +170,8 @@
 
 mod error;
 mod export;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod path;
 mod rpc;
 mod session;

@@ -249,7 +249,7 @@ async fn a_restart_in_mid_removal_is_got_over() {
                 match export.remove_dir_all(&sub("v")).await {
                     Ok(_) => return,
                     Err(error) => {
-                        assert_ne!(error.recovery(), Recovery::TellUser, "{}", error.to_line())
+                        assert_ne!(error.recovery(), Recovery::TellUser, "{}", error.to_line());
                     }
                 }
                 tokio::time::sleep(Duration::from_millis(20)).await;

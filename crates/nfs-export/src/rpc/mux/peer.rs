@@ -1,29 +1,36 @@
 //! The other end of a connection, for tests: it reads calls of GETPORT and answers with what the call carried.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "what a test or a fuzz target drives fails by panicking"
+)]
+
 use std::{sync::Arc, time::Duration};
 
 use nfs3_types::{portmap::mapping, rpc::opaque_auth};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+#[cfg(test)]
+use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, DuplexStream};
 
 use super::{Limits, Mux};
 use crate::{rpc::CallError, stats::Stats};
 
-pub(super) const DEADLINE: Duration = Duration::from_secs(30);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 
-pub(super) struct Peer {
-    pub(super) stream: DuplexStream,
+pub(crate) struct Peer {
+    pub(crate) stream: DuplexStream,
 }
 
 /// A call as it came over the wire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Seen {
-    pub(super) xid: u32,
+pub(crate) struct Seen {
+    pub(crate) xid: u32,
     /// The number that the caller expects back.
-    pub(super) number: u32,
+    pub(crate) number: u32,
 }
 
 /// A connection with room for `in_flight` calls, and its other end.
-pub(super) fn mk_connection(in_flight: usize, buffer: usize) -> (Mux, Peer) {
+pub(crate) fn mk_connection(in_flight: usize, buffer: usize) -> (Mux, Peer) {
     let (ours, stream) = tokio::io::duplex(buffer);
     let limits = Limits {
         in_flight,
@@ -34,7 +41,7 @@ pub(super) fn mk_connection(in_flight: usize, buffer: usize) -> (Mux, Peer) {
 }
 
 /// Asks for `number` with that very xid.
-pub(super) async fn ask(mux: &Mux, number: u32) -> Result<u32, CallError> {
+pub(crate) async fn ask(mux: &Mux, number: u32) -> Result<u32, CallError> {
     let args = mapping {
         prog: number,
         vers: 3,
@@ -45,7 +52,7 @@ pub(super) async fn ask(mux: &Mux, number: u32) -> Result<u32, CallError> {
 }
 
 /// A reply that carries `number`.
-pub(super) fn reply(xid: u32, number: u32) -> Vec<u8> {
+pub(crate) fn reply(xid: u32, number: u32) -> Vec<u8> {
     [xid, 1, 0, 0, 0, 0, number]
         .into_iter()
         .flat_map(u32::to_be_bytes)
@@ -53,7 +60,7 @@ pub(super) fn reply(xid: u32, number: u32) -> Vec<u8> {
 }
 
 /// `payload` as one record in fragments of `size` bytes.
-pub(super) fn record(payload: &[u8], size: usize) -> Vec<u8> {
+pub(crate) fn record(payload: &[u8], size: usize) -> Vec<u8> {
     let mut bytes = Vec::new();
     let count = payload.chunks(size).count();
     for (at, fragment) in payload.chunks(size).enumerate() {
@@ -67,23 +74,24 @@ pub(super) fn record(payload: &[u8], size: usize) -> Vec<u8> {
 
 // === impl Peer ===
 
+#[cfg(test)]
 impl Peer {
-    pub(super) async fn call(&mut self) -> Seen {
+    pub(crate) async fn call(&mut self) -> Seen {
         read_call(&mut self.stream).await.unwrap()
     }
 
-    pub(super) async fn send(&mut self, bytes: &[u8]) {
+    pub(crate) async fn send(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).await.unwrap();
     }
 
-    pub(super) async fn answer(&mut self, seen: Seen) {
+    pub(crate) async fn answer(&mut self, seen: Seen) {
         let bytes = record(&reply(seen.xid, seen.number), usize::MAX);
         self.send(&bytes).await;
     }
 }
 
 /// The next call on `stream`.
-pub(super) async fn read_call(stream: &mut (impl AsyncReadExt + Unpin)) -> std::io::Result<Seen> {
+pub(crate) async fn read_call(stream: &mut (impl AsyncReadExt + Unpin)) -> std::io::Result<Seen> {
     let header = stream.read_u32().await?;
     assert_ne!(header & 0x8000_0000, 0, "a call in one fragment");
     let mut call = vec![0; (header & 0x7fff_ffff) as usize];

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use nfs3_types::nfs3::nfstime3;
 
 use super::*;
-use crate::session::Found;
+use crate::{export::remove::ops::Emptied, session::Found};
 
 const WIDTH: usize = 96;
 const PAGE: usize = 100;
