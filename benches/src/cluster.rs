@@ -9,6 +9,7 @@ pub(crate) mod bursts;
 mod claims;
 pub(crate) mod memory;
 mod raw;
+pub(crate) mod restart;
 mod watch;
 
 use anyhow::Context;

@@ -47,6 +47,8 @@ enum What {
     Bursts,
     /// Memory of the provisioner
     Memory,
+    /// SIGTERM, start again, first volume
+    Restart,
     /// MKDIR beside libnfs
     Mkdir,
     /// Removal beside one call at a time
@@ -88,6 +90,9 @@ async fn run(args: &Args) -> anyhow::Result<()> {
     }
     if wanted(What::Bursts) {
         cluster::bursts::run(&world, args.rounds, &mut report).await?;
+    }
+    if wanted(What::Restart) {
+        cluster::restart::run(&world, args.rounds, &mut report).await?;
     }
     if wanted(What::Memory) {
         cluster::memory::run(&world, args.objects, &mut report).await?;

@@ -27,6 +27,11 @@ pub(crate) struct Provisioner {
 
 impl Provisioner {
     pub(crate) fn start(world: &World) -> anyhow::Result<Self> {
+        Self::start_with(world, &[])
+    }
+
+    /// With more in its environment.
+    pub(crate) fn start_with(world: &World, settings: &[(&str, &str)]) -> anyhow::Result<Self> {
         let binary = std::env::var_os("E2E_BINARY").context("E2E_BINARY is not set")?;
         let log = File::options()
             .create(true)
@@ -40,6 +45,7 @@ impl Provisioner {
             .env("NFS_SERVER", world.get("NFS_SERVER")?)
             .env("NFS_PATH", world.get("NFS_PATH")?)
             .env("METRICS_ADDR", "127.0.0.1:0")
+            .envs(settings.iter().copied())
             .envs(std::env::vars().filter_map(|(key, value)| {
                 // To try a setting out: BENCH_CLAIM_CONCURRENCY=32 is CLAIM_CONCURRENCY=32 for the provisioner.
                 Some((key.strip_prefix("BENCH_")?.to_owned(), value))
