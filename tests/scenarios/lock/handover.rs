@@ -48,7 +48,7 @@ async fn a_restart_hands_over_at_once(stage: Stage) {
     let begun = Instant::now();
     let new = stage.start();
     stage
-        .bound_within(Duration::from_secs(10), "meanwhile")
+        .bound_within(Duration::from_secs(12), "meanwhile")
         .await;
     println!(
         "measured: from the start to the waiting claim bound: {:.2} s",
@@ -67,7 +67,7 @@ async fn a_clean_stop_hands_over_to_the_standby(stage: Stage) {
     let begun = Instant::now();
     assert_eq!(first.stop().await.code(), Some(0));
     stage.claim("after", &class).await;
-    stage.bound_within(Duration::from_secs(10), "after").await;
+    stage.bound_within(Duration::from_secs(12), "after").await;
     println!(
         "measured: from SIGTERM to the standby's first claim bound: {:.2} s (retry 2 s)",
         begun.elapsed().as_secs_f64()
