@@ -100,42 +100,45 @@ impl Changes {
 }
 
 fn follow(target: Target, state: watch::Receiver<State>) -> impl Stream<Item = Change> {
-    let start = (target, state, None::<bool>);
-    futures::stream::unfold(start, |(target, mut state, mut was_up)| async move {
-        loop {
-            let now_up = match &*state.borrow_and_update() {
-                State::Idle => None,
-                State::Up => Some(true),
-                State::Down(why) => {
-                    if was_up != Some(false) {
-                        let (share, reason) = (
-                            format!("{}:{}", target.server, target.path),
-                            chain(why.as_ref()),
-                        );
-                        warn!(
-                            share,
-                            reason,
-                            advice = why.advice(),
-                            "share does not answer; it is tried until it does"
-                        );
+    let start = (target, state, None::<bool>, String::new());
+    futures::stream::unfold(
+        start,
+        |(target, mut state, mut was_up, mut told)| async move {
+            loop {
+                let now_up = match &*state.borrow_and_update() {
+                    State::Idle => None,
+                    State::Up => Some(true),
+                    State::Down(why) => {
+                        // An administrator acts on what changed, not on each attempt.
+                        let reason = chain(why.as_ref());
+                        if was_up != Some(false) || reason != told {
+                            told.clone_from(&reason);
+                            let share = format!("{}:{}", target.server, target.path);
+                            warn!(
+                                share,
+                                reason,
+                                advice = why.advice(),
+                                "share does not answer; it is tried until it does"
+                            );
+                        }
+                        Some(false)
                     }
-                    Some(false)
-                }
-            };
-            if now_up.is_some() && now_up != was_up {
-                was_up = now_up;
-                let change = if now_up == Some(true) {
-                    info!(
-                        share = format!("{}:{}", target.server, target.path),
-                        "share answers"
-                    );
-                    Change::Up(target.clone())
-                } else {
-                    Change::Down(target.clone())
                 };
-                return Some((change, (target, state, was_up)));
+                if now_up.is_some() && now_up != was_up {
+                    was_up = now_up;
+                    let change = if now_up == Some(true) {
+                        info!(
+                            share = format!("{}:{}", target.server, target.path),
+                            "share answers"
+                        );
+                        Change::Up(target.clone())
+                    } else {
+                        Change::Down(target.clone())
+                    };
+                    return Some((change, (target, state, was_up, told)));
+                }
+                state.changed().await.ok()?;
             }
-            state.changed().await.ok()?;
-        }
-    })
+        },
+    )
 }

@@ -65,9 +65,16 @@ impl Failure {
         move |source| Self::Api { what, source }
     }
 
-    /// The whole chain of causes in one line, then what an administrator can do about it.
+    /// The whole chain of causes in one line, then what an administrator can do about it. Where the share is out of reach, which call it was that did
+    /// not reach it is left out.
     pub fn message(&self) -> String {
-        let mut text = chain(self);
+        let mut text = match self {
+            Self::Share { source, .. } => match source.cause() {
+                nfs_export::Cause::Unreachable(last) => chain(last.as_ref()),
+                _ => chain(self),
+            },
+            other => chain(other),
+        };
         if let Some(advice) = self.advice() {
             let _ = write!(text, "; {advice}");
         }

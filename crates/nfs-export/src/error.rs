@@ -274,6 +274,21 @@ impl From<&fattr3> for Owner {
     }
 }
 
+// === impl MountRefusal ===
+
+impl MountRefusal {
+    /// Whether the server has said what it exports, and what was asked for is neither that nor inside of it.
+    pub(crate) fn names_no_export(&self) -> bool {
+        let holds = |export: &String| {
+            let rest = self.path.strip_prefix(export.trim_end_matches('/'));
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        self.exports
+            .as_ref()
+            .is_some_and(|exports| !exports.iter().any(holds))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -299,9 +314,42 @@ mod tests {
         assert_eq!(
             error.to_line(),
             "could not create directory \"a/b\": the share is out of reach: could not reach \"nas:/data/nsf\": the server refused to mount \
-             /data/nsf (MNT3ERR_NOENT); it exports /srv/nfs, /data; not /data/nsf; set NFS_PATH (or the class parameter `share`) to an \
-             exported directory"
+             /data/nsf (MNT3ERR_NOENT); it exports /srv/nfs, /data; set NFS_PATH (or the class parameter `share`) to a directory that the \
+             server exports"
         );
+    }
+
+    #[test]
+    fn a_path_that_the_server_does_not_export_is_the_thing_to_change_whatever_the_status() {
+        let asked = "/data/nfs";
+        let rows: [(&[&str], bool); 6] = [
+            (&["/srv"], true),
+            (&["/data/nf"], true),
+            (&[], true),
+            (&["/srv", "/data/nfs"], false),
+            (&["/data/"], false),
+            (&["/"], false),
+        ];
+        for (exports, is_wrong_path) in rows {
+            let refusal = MountRefusal {
+                status: mountstat3::MNT3ERR_ACCES,
+                path: asked.into(),
+                exports: Some(exports.iter().map(|&name| name.to_owned()).collect()),
+                reserved_port: false,
+            };
+            let error = Error::new(Operation::Reach, asked, Cause::Mount(Arc::new(refusal)));
+            let advice = error.advice().unwrap();
+            assert_eq!(
+                advice.contains("NFS_PATH"),
+                is_wrong_path,
+                "{exports:?}: {advice}"
+            );
+            assert_eq!(
+                advice.contains("secure"),
+                !is_wrong_path,
+                "{exports:?}: {advice}"
+            );
+        }
     }
 
     #[test]

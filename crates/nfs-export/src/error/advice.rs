@@ -9,6 +9,8 @@ const PORT: &str = "the export is `secure` and this process may not bind a port 
                     net.ipv4.ip_unprivileged_port_start=0, or export with `insecure`";
 const SQUASH: &str = "root is squashed on this export: export with `no_root_squash`, or set the uid and gid to those that own the shared \
                       directory";
+const PATH: &str =
+    "set NFS_PATH (or the class parameter `share`) to a directory that the server exports";
 const KERBEROS: &str = "only AUTH_SYS is spoken here: export with `sec=sys`";
 
 /// What to change, where that is known.
@@ -28,7 +30,7 @@ pub(super) fn advice(cause: &Cause) -> Option<String> {
                                   without a portmapper set NFS_PORT and MOUNT_PORT"
         }
         Cause::NotRegistered { .. } => {
-            "enable NFS version 3 on the server, or set NFS_PORT and MOUNT_PORT"
+            "start the NFS server, or enable its version 3; if it does not register with the portmapper, set NFS_PORT and MOUNT_PORT"
         }
         Cause::NotADirectory(_) => "move it away, or choose another name",
         Cause::OtherFileSystem(_) => "unmount it on the server",
@@ -38,6 +40,9 @@ pub(super) fn advice(cause: &Cause) -> Option<String> {
 }
 
 fn of_mount(refusal: &MountRefusal) -> Option<String> {
+    if refusal.names_no_export() {
+        return Some(PATH.into());
+    }
     let text = match refusal.status {
         mountstat3::MNT3ERR_ACCES | mountstat3::MNT3ERR_PERM if !refusal.reserved_port => PORT,
         mountstat3::MNT3ERR_ACCES | mountstat3::MNT3ERR_PERM => {
@@ -46,9 +51,7 @@ fn of_mount(refusal: &MountRefusal) -> Option<String> {
         mountstat3::MNT3ERR_NOENT
         | mountstat3::MNT3ERR_NOTDIR
         | mountstat3::MNT3ERR_INVAL
-        | mountstat3::MNT3ERR_NAMETOOLONG => {
-            "set NFS_PATH (or the class parameter `share`) to an exported directory"
-        }
+        | mountstat3::MNT3ERR_NAMETOOLONG => PATH,
         mountstat3::MNT3ERR_NOTSUPP => "enable NFS version 3 on the server",
         mountstat3::MNT3_OK | mountstat3::MNT3ERR_IO | mountstat3::MNT3ERR_SERVERFAULT => {
             return None;

@@ -19,7 +19,7 @@ impl fmt::Display for MountRefusal {
             None => Ok(()),
             Some(exports) if exports.is_empty() => f.write_str("; it exports nothing"),
             Some(exports) if exports.contains(&self.path.to_string()) => Ok(()),
-            Some(exports) => write!(f, "; it exports {}; not {}", exports.join(", "), self.path),
+            Some(exports) => write!(f, "; it exports {}", exports.join(", ")),
         }
     }
 }

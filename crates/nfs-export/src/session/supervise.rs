@@ -6,7 +6,7 @@
 use std::{sync::Arc, sync::atomic::Ordering::Relaxed, time::Duration};
 
 use tokio::time::Instant;
-use tracing::{debug, info, warn};
+use tracing::{debug, info};
 
 use super::{Backoff, Link, Live, Shared, dial::Dialer};
 use crate::{Cause, Error, State, error::Operation};
@@ -90,7 +90,7 @@ impl Shared {
         self.state.send_if_modified(|state| {
             let news = !matches!(state, State::Up);
             if news {
-                info!(share = %self.name(), "share is up");
+                debug!(share = %self.name(), "share is up");
                 *state = State::Up;
             }
             news
@@ -101,13 +101,8 @@ impl Shared {
         let error = Arc::new(Error::new(Operation::Reach, &self.name(), cause));
         self.link.send_replace(Link::Down(Arc::clone(&error)));
         self.state.send_modify(|state| {
-            // An operator acts on what changed, not on each attempt.
-            let known = matches!(state, State::Down(last) if last.to_line() == error.to_line());
-            if known {
-                debug!(share = %self.name(), "share is still down");
-            } else {
-                warn!(share = %self.name(), error = &*error as &dyn std::error::Error, advice = error.advice(), "share is down");
-            }
+            // Whoever follows the state says so where people look, and knows what they were told before.
+            debug!(share = %self.name(), error = &*error as &dyn std::error::Error, "share is down");
             *state = State::Down(error);
         });
     }
