@@ -41,7 +41,7 @@ use crate::telemetry::metrics::Metrics;
 mod background;
 mod connect;
 
-use background::{ask_access, beat, follow_api, follow_shares, report_synced};
+use background::{beat, elect, follow_api, follow_shares, report_synced};
 use connect::connect;
 
 /// Why the process cannot go on.
@@ -225,17 +225,7 @@ impl Process {
         }
         let writing = tokio::spawn(writer.run());
         let resign = CancellationToken::new();
-        let election = async {
-            // An API server that is away must not keep the process from ending.
-            let access = tokio::select! {
-                access = ask_access(&client, &namespace, &access, &ctx.events) => access,
-                () = resign.cancelled() => return,
-            };
-            match leader {
-                Some(leader) => leader.run(access, resign.clone()).await,
-                None => resign.cancelled().await,
-            }
-        };
+        let election = elect(&client, &namespace, &access, &ctx, leader, &resign);
         let work = async {
             let outcome = tokio::select! {
                 () = work_once_allowed(&ctx, &stop) => Ok(()),

@@ -12,6 +12,7 @@ use std::time::Duration;
 use nfs_export::{Export, Removed, Renamed, SubDir, Target};
 use tracing::{Instrument, debug, info, info_span, warn};
 
+use super::access::Write;
 use super::failure::Failure;
 use super::queue::Done;
 use super::stores::VolumeKey;
@@ -215,14 +216,15 @@ fn open(ctx: &Context, share: &Share) -> (Target, Export) {
 }
 
 async fn release(ctx: &Context, volume: &Volume) -> Result<(), Failure> {
-    let how = ctx.access.borrow().volume_finalizer;
-    match how {
-        Some(write) if volume.finalizer => {
-            ctx.fence()?;
-            ctx.volumes.release(volume, write).await
-        }
-        _ => Ok(()),
+    if !volume.finalizer {
+        return Ok(());
     }
+    // Where the rules do not allow it (any more), the refusal tells the administrator: else the volume would be Terminating for ever, and nobody knew why.
+    let how = ctx.access.borrow().volume_finalizer;
+    ctx.fence()?;
+    ctx.volumes
+        .release(volume, how.unwrap_or(Write::Patch))
+        .await
 }
 
 /// Removes what a crash left in the hidden folder of a share and that no volume answers for any more. An entry there was decided on before it was

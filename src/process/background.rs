@@ -6,11 +6,13 @@ use std::time::Duration;
 use kube::Client;
 use nfs_export::Target;
 use tokio::sync::watch;
-use tracing::warn;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
 
 use crate::controller::Context;
 use crate::controller::access::Access;
 use crate::controller::events::Events;
+use crate::controller::leader::Leader;
 use crate::shares::{Change, Changes};
 use crate::telemetry::health::{Health, Ready};
 use crate::telemetry::log::chain;
@@ -61,8 +63,34 @@ pub(super) async fn follow_api(ctx: Arc<Context>, client: Client) {
     ctx.pulse.run(client, || ctx.queues.wake_all()).await;
 }
 
+/// Asks what this process may do, then stands for leader until `resign`.
+pub(super) async fn elect(
+    client: &Client,
+    namespace: &str,
+    access: &watch::Sender<Access>,
+    ctx: &Context,
+    leader: Option<Leader>,
+    resign: &CancellationToken,
+) {
+    // An API server that is away must not keep the process from ending.
+    let held = tokio::select! {
+        held = ask_access(client, namespace, access, &ctx.events) => held,
+        () = resign.cancelled() => return,
+    };
+    let lock = async {
+        match leader {
+            Some(leader) => leader.run(held, resign.clone()).await,
+            None => resign.cancelled().await,
+        }
+    };
+    tokio::select! {
+        () = lock => {}
+        () = follow_access(client, namespace, access, ctx) => {}
+    }
+}
+
 /// Asks what this process may do, until there is an answer.
-pub(super) async fn ask_access(
+async fn ask_access(
     client: &Client,
     namespace: &str,
     access: &watch::Sender<Access>,
@@ -98,6 +126,37 @@ pub(super) async fn ask_access(
 
 /// A connection on which nothing comes back is given up after so long.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+
+/// Asks again for as long as something is missing that the work needs, for ever: a rule that is added cures without a restart.
+async fn follow_access(
+    client: &Client,
+    namespace: &str,
+    access: &watch::Sender<Access>,
+    ctx: &Context,
+) {
+    loop {
+        tokio::time::sleep(ASK_ANEW).await;
+        let known = access.borrow().clone();
+        if known.events && known.missing.is_empty() {
+            std::future::pending::<()>().await;
+        }
+        let asked = tokio::time::timeout(ANSWER_WITHIN, Access::ask(client, namespace)).await;
+        match asked {
+            Ok(Ok(answer)) if answer != known => {
+                answer.log();
+                ctx.events.set_allowed(answer.events);
+                access.send_replace(answer);
+                ctx.queues.wake_all();
+            }
+            Ok(Err(error)) => debug!(reason = chain(&error), "what is allowed is not said"),
+            // Nothing new, or no answer: the next question comes soon enough.
+            Ok(Ok(_)) | Err(_) => {}
+        }
+    }
+}
+
+/// Between two questions while rules are missing.
+const ASK_ANEW: Duration = Duration::from_secs(30);
 
 /// Pause between two attempts to ask what is allowed.
 const ASK_AGAIN: Duration = Duration::from_secs(1);

@@ -20,8 +20,8 @@ use tracing_subscriber::{
 use crate::config::{Format, Log};
 pub use repeats::Repeats;
 
-/// Says every failed request as an error, for whoever made it says it as well, and not at every attempt.
-const SILENT: &str = "kube_client::client::builder";
+/// Say every failed request, though whoever made it says it as well, and not at every attempt.
+const SILENT: [&str; 2] = ["kube_client::client::builder", "kube_runtime::watcher"];
 /// Libraries that tell too much below a warning.
 const CHATTY: [&str; 7] = [
     "h2",
@@ -47,16 +47,29 @@ pub enum Error {
 /// An error and all its causes in one line, outermost first. What a cause's text already contains is not said twice.
 pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();
-    let mut cause = error.source();
+    let mut cause = Some(error);
     while let Some(error) = cause {
         let part = error.to_string();
         if !text.contains(&part) {
             text.push_str(": ");
             text.push_str(&part);
         }
+        if let Some(answer) = api_answer(error) {
+            return text.replace(&part, answer);
+        }
         cause = error.source();
     }
     text
+}
+
+/// What the API server said, which is a whole sentence; the library adds all fields of the answer, as programmers write them.
+fn api_answer<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a str> {
+    // The watcher boxes its causes.
+    let boxed = || error.downcast_ref::<Box<kube::Error>>().map(AsRef::as_ref);
+    match error.downcast_ref::<kube::Error>().or_else(boxed)? {
+        kube::Error::Api(status) if !status.message.is_empty() => Some(&status.message),
+        _ => None,
+    }
 }
 
 /// Sets the log up for the whole process; once.
@@ -114,8 +127,9 @@ fn filter(asked: &str) -> Result<EnvFilter, Error> {
         "warn"
     };
     let chatty = CHATTY.map(|library| format!(",{library}={quiet}")).concat();
+    let silent = SILENT.map(|module| format!(",{module}=off")).concat();
     let directives = if is_level {
-        format!("{asked}{chatty},{SILENT}=off")
+        format!("{asked}{chatty}{silent}")
     } else {
         asked.to_owned()
     };
@@ -138,6 +152,7 @@ mod tests {
             "{level}"
         );
         assert!(filter("error").unwrap().to_string().contains("hyper=error"));
+        assert!(level.contains("kube_runtime::watcher=off"), "{level}");
         assert!(
             level.contains("kube_client::client::builder=off"),
             "{level}"
@@ -149,6 +164,26 @@ mod tests {
     fn a_filter_that_cannot_be_read_is_named() {
         assert!(filter("a=b=c").unwrap_err().to_string().contains("a=b=c"));
     }
+
+    #[test]
+    fn of_what_the_api_server_answers_only_its_sentence_is_said() {
+        let status =
+            kube::core::Status::failure("pods is forbidden: User \"u\" cannot", "Forbidden")
+                .with_code(403)
+                .boxed();
+        let cause = || kube::Error::Api(status.clone());
+        let expected = "cannot look: pods is forbidden: User \"u\" cannot";
+        assert_eq!(chain(&Said(cause())), expected);
+        assert_eq!(chain(&SaidByWatcher(Box::new(cause()))), expected);
+    }
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("cannot look")]
+    struct Said(#[source] kube::Error);
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("cannot look: {0}")]
+    struct SaidByWatcher(#[source] Box<kube::Error>);
 
     #[derive(Clone, Default)]
     struct Kept(Arc<Mutex<Vec<u8>>>);
