@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     plan::facts::{Request, Standing},
-    telemetry::metrics::{Readings, families as f},
+    telemetry::metrics::{Metrics, Readings, families as f},
 };
 
 /// From here on every scrape reads `ctx`'s rooms; looks after how full the shares are, for ever.
@@ -38,6 +38,7 @@ fn plug(ctx: &Arc<Context>, survey: Arc<Survey>) {
         queue(out, "claim", ctx.queues.claims.depth());
         queue(out, "volume", ctx.queues.volumes.depth());
         events(out, &ctx.events.counts());
+        classes(&ctx.metrics, &ctx.stores);
         claims(out, &ctx.stores);
         volumes(out, &ctx.stores);
         for export in ctx.shares.all() {
@@ -66,6 +67,13 @@ fn events(out: &mut Readings, counts: &Counts) {
         out.add(&f::EVENTS, [outcome], number(so_far));
     }
     out.add(&f::EVENTS_PENDING, [], count(counts.pending));
+}
+
+fn classes(metrics: &Metrics, stores: &Stores) {
+    stores.each_class(|class| {
+        metrics.provision().know(&class.name);
+        metrics.delete().know(&class.name);
+    });
 }
 
 /// Claims without a volume are in the store; those with one are counted as their volumes, see [`volumes`].

@@ -199,6 +199,11 @@ impl Stores {
         ask(read(&self.volumes).occupied())
     }
 
+    /// Looks at every class whose provisioner we are.
+    pub fn each_class(&self, look: impl FnMut(&Class)) {
+        read(&self.classes).ours().for_each(look);
+    }
+
     /// Looks at every claim that wants a volume of us.
     pub fn each_claim(&self, look: impl FnMut(&Claim)) {
         read(&self.claims).each(look);

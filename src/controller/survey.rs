@@ -3,20 +3,22 @@
 //! Only shares that answer are asked; of one that does not, the last figures stay. Refused here: dialling a share, and deciding anything.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Mutex, PoisonError},
     time::Duration,
 };
 
-use futures::future::join_all;
+use futures::{StreamExt, stream::FuturesUnordered};
 use nfs_export::{Export, FsStat, State, Target};
 use tokio::time::{Instant, sleep};
 use tracing::debug;
 
 use crate::{plan::names, shares::Shares};
 
-/// Between two looks at all shares; FSSTAT is one small call.
+/// Between two looks at a share; FSSTAT is one small call.
 const EVERY: Duration = Duration::from_secs(30);
+/// Between two looks for shares that are new, which is a look into memory.
+const NEW_SHARES: Duration = Duration::from_secs(1);
 /// Between two counts of the archives of one share: a listing of its whole root.
 const LISTING: Duration = Duration::from_mins(10);
 /// Names of a root that are looked at at most.
@@ -42,14 +44,31 @@ pub struct Found {
 // === impl Survey ===
 
 impl Survey {
-    /// Looks at `shares` for ever.
+    /// Looks at `shares` for ever; one that hangs holds no other up.
     pub async fn run(&self, shares: &Shares) {
+        let (mut known, mut following) = (HashSet::new(), FuturesUnordered::new());
         loop {
-            let exports = shares.all();
-            let up = exports
-                .iter()
-                .filter(|export| matches!(*export.state().borrow(), State::Up));
-            join_all(up.map(|export| self.look(export))).await;
+            for export in shares.all() {
+                if known.insert(export.target().clone()) {
+                    following.push(self.follow(export));
+                }
+            }
+            tokio::select! {
+                Some(()) = following.next() => {}
+                () = sleep(NEW_SHARES) => {}
+            }
+        }
+    }
+
+    /// Looks at one share as soon as it is up, and now and then from there on.
+    async fn follow(&self, export: Export) {
+        let mut state = export.state();
+        while state
+            .wait_for(|state| matches!(state, State::Up))
+            .await
+            .is_ok()
+        {
+            self.look(&export).await;
             sleep(EVERY).await;
         }
     }

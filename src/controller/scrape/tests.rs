@@ -128,7 +128,9 @@ async fn claims_and_volumes_are_counted_by_phase_and_class_and_the_oldest_waitin
     }
     let stores = mk_stores(&server).await;
     let metrics = Metrics::new().unwrap();
+    let known = metrics.clone();
     metrics.at_scrape(move |out| {
+        classes(&known, &stores);
         claims(out, &stores);
         volumes(out, &stores);
     });
@@ -159,6 +161,10 @@ async fn claims_and_volumes_are_counted_by_phase_and_class_and_the_oldest_waitin
             Some(3_721_225_472.0),
         ),
         ("nfs_provisioner_provisioned_bytes{class=\"later\"}", None),
+        (
+            "controller_persistentvolumeclaim_provision_failed_total{class=\"now\"}",
+            Some(0.0),
+        ),
     ];
     for (sample, expected) in rows {
         assert_eq!(value(&text, sample), expected, "{sample}\n{text}");

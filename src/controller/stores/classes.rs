@@ -43,11 +43,16 @@ impl Classes {
         self.served.clone()
     }
 
-    fn refresh_served(&mut self) {
-        let ours = self
-            .by_name
+    /// Those whose provisioner we are.
+    pub(super) fn ours(&self) -> impl Iterator<Item = &Class> {
+        self.by_name
             .values()
-            .filter(|class| class.provisioner == self.provisioner);
+            .map(AsRef::as_ref)
+            .filter(|class| class.provisioner == self.provisioner)
+    }
+
+    fn refresh_served(&mut self) {
+        let ours = self.ours();
         let served = Served::new(
             self.served.default_share().clone(),
             ours.filter_map(|class| class.params.share.as_ref().ok()),

@@ -42,6 +42,15 @@ impl Operation {
         })
     }
 
+    /// Shows `class` from now on, with zeros until something happens: only a counter that was seen at 0 shows its first failure as a rise.
+    pub fn know(&self, class: &str) {
+        let class = [self.class.of(class)];
+        // A handle that is made is shown.
+        let _ = self.total.with_label_values(&class);
+        let _ = self.failed.with_label_values(&class);
+        let _ = self.duration.with_label_values(&class);
+    }
+
     /// An attempt at an object of `class` (empty when it has none) begins now.
     pub fn begin(&self, class: &str) -> Attempt {
         let class = self.class.of(class).to_owned();

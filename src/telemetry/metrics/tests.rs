@@ -34,6 +34,20 @@ async fn an_attempt_that_succeeds_counts_once_and_its_time_is_observed() {
     assert_eq!(value(&metrics, &bucket("0.025")), Some(1.0));
 }
 
+#[test]
+fn a_known_class_has_zeros_before_anything_happens() {
+    let metrics = Metrics::new().unwrap();
+    metrics.delete().know("c");
+    let name = "controller_persistentvolume_delete";
+    for sample in ["_total", "_failed_total", "_duration_seconds_count"] {
+        assert_eq!(
+            value(&metrics, &format!("{name}{sample}{{class=\"c\"}}")),
+            Some(0.0),
+            "{sample}"
+        );
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_attempt_that_fails_has_no_duration_and_a_cancelled_one_is_not_counted() {
     let metrics = Metrics::new().unwrap();
