@@ -69,6 +69,8 @@ fi
 if [ "$what" = scenarios ]; then
     "$E2E/manifests.sh"
     stage "manifests"
+    "$E2E/monitoring.sh"
+    stage "monitoring"
     "$E2E/chart.sh"
     stage "chart"
 fi

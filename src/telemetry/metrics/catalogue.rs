@@ -104,7 +104,7 @@ mod tests {
         let rows: String = text
             .lines()
             .filter(|line| line.starts_with("| `"))
-            .map(|line| format!("{line}\n"))
+            .flat_map(|line| [line, "\n"])
             .collect();
         assert_eq!(
             rows,
