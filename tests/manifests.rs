@@ -1,5 +1,11 @@
 //! What the manifests, the chart and the image say of each other: read off the files. That an API server takes them is for `make e2e`.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test may fail by panic"
+)]
+
 use std::fs;
 use std::path::Path;
 

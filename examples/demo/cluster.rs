@@ -206,9 +206,9 @@ fn is_told(api: &api::Server, claim: &str) -> bool {
     api.list("events").iter().any(about)
 }
 
-/// `manifests/class.yaml` with the parameter that matters here.
+/// `manifests/base/class.yaml` with the parameter that matters here.
 fn class(archive: &str) -> String {
-    let text = include_str!("../../manifests/class.yaml");
+    let text = include_str!("../../manifests/base/class.yaml");
     text.replace(
         "archiveOnDelete: \"false\"",
         &format!("archiveOnDelete: {archive:?}"),

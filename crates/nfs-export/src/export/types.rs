@@ -64,7 +64,7 @@ pub enum State {
     Down(Arc<Error>),
 }
 
-/// What [`Export::create_dir_all`] found.
+/// What [`Export::create_dir_all`](crate::Export::create_dir_all) found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Created {
     /// The last component was made by this call.
@@ -73,7 +73,7 @@ pub enum Created {
     Existed,
 }
 
-/// What [`Export::rename`] did.
+/// What [`Export::rename`](crate::Export::rename) did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Renamed {
     /// Source is gone and target is there (also when an earlier, repeated call did it).
