@@ -145,7 +145,7 @@ async fn a_wrong_path_is_told_with_what_is_exported() {
     };
     let error = Export::new(target, options).probe().await.unwrap_err();
     let line = error.to_line();
-    assert!(line.contains("it exports /export; not /data/nsf"), "{line}");
+    assert!(line.contains("it exports /export; set NFS_PATH"), "{line}");
     assert!(line.contains("NFS_PATH"), "{line}");
 }
 
