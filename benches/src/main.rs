@@ -70,7 +70,10 @@ fn main() -> anyhow::Result<()> {
         .enable_all()
         .build()?;
     match args.worker {
-        Some(Hidden::Worker(worker)) => runtime.block_on(worker.run()),
+        // On a worker of the runtime, as the provisioner is.
+        Some(Hidden::Worker(worker)) => {
+            runtime.block_on(async { tokio::spawn(worker.run()).await? })
+        }
         None => runtime.block_on(run(&args)),
     }
 }
