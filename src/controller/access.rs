@@ -110,10 +110,10 @@ impl Access {
 
     /// Asks for everything; about 20 small requests. `lock_namespace` is where the lock lives.
     ///
-    /// An API server that knows no such question, or refuses it, gives [`Access::of_go`].
+    /// An API server that knows no such question gives [`Access::of_go`].
     ///
     /// # Errors
-    /// The API server was not reached or is in trouble: ask again.
+    /// The API server was not reached, is in trouble, or refuses the question ([`Error::is_refusal`]): ask again.
     pub async fn ask(client: &Client, lock_namespace: &str) -> Result<Self, Error> {
         let answers = stream::iter(questions(lock_namespace))
             .map(|permission| ask_one(client, permission))
@@ -128,7 +128,7 @@ impl Access {
             }) if is_final(status.code) => {
                 info!(
                     code = status.code,
-                    "access reviews refused, going by the known rules only"
+                    "access reviews not known, going by the known rules only"
                 );
                 Ok(Self::of_go())
             }
@@ -239,9 +239,18 @@ async fn ask_one(client: &Client, permission: Permission) -> Result<(Permission,
     }
 }
 
-/// Whether asking again gives the same answer.
+/// Whether asking again gives the same answer. A server that has just started forbids everything until it has read its own rules.
 fn is_final(code: u16) -> bool {
-    matches!(code, 400..=499) && !matches!(code, 401 | 408 | 429)
+    matches!(code, 400..=499) && !matches!(code, 401 | 403 | 408 | 429)
+}
+
+// === impl Error ===
+
+impl Error {
+    /// The question itself was forbidden: for good, or by a server that has just started.
+    pub fn is_refusal(&self) -> bool {
+        matches!(&self.source, kube::Error::Api(status) if status.code == 403)
+    }
 }
 
 // === impl Permission ===
@@ -361,11 +370,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_refused_question_means_the_known_rules_only() {
-        for code in [
-            StatusCode::FORBIDDEN,
-            StatusCode::NOT_FOUND,
-            StatusCode::METHOD_NOT_ALLOWED,
-        ] {
+        for code in [StatusCode::NOT_FOUND, StatusCode::METHOD_NOT_ALLOWED] {
             let (client, _log) = mk_client(move |_| async move { double::status(code, "No") });
             assert_eq!(
                 Access::ask(&client, "storage").await.unwrap(),
@@ -380,9 +385,11 @@ mod tests {
             StatusCode::INTERNAL_SERVER_ERROR,
             StatusCode::TOO_MANY_REQUESTS,
             StatusCode::UNAUTHORIZED,
+            StatusCode::FORBIDDEN,
         ] {
             let (client, _log) = mk_client(move |_| async move { double::status(code, "Later") });
             let error = Access::ask(&client, "storage").await.unwrap_err();
+            assert_eq!(error.is_refusal(), code == StatusCode::FORBIDDEN);
             assert!(error.to_string().starts_with("asking for"), "{error}");
         }
     }

@@ -7,10 +7,10 @@ use kube::Client;
 use nfs_export::Target;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 use crate::controller::Context;
-use crate::controller::access::Access;
+use crate::controller::access::{Access, Error};
 use crate::controller::events::Events;
 use crate::controller::leader::Leader;
 use crate::shares::{Change, Changes};
@@ -96,9 +96,13 @@ async fn ask_access(
     access: &watch::Sender<Access>,
     events: &Events,
 ) -> Access {
-    let mut told = false;
+    let (mut told, mut refused) = (false, 0);
     loop {
         let asked = tokio::time::timeout(ANSWER_WITHIN, Access::ask(client, namespace)).await;
+        let asked = match asked {
+            Ok(Err(error)) if is_refused_for_good(&error, &mut refused) => Ok(Ok(Access::of_go())),
+            asked => asked,
+        };
         match asked {
             Ok(Ok(answer)) => {
                 answer.log();
@@ -123,6 +127,19 @@ async fn ask_access(
         }
     }
 }
+
+/// Only after a while: a server that has just started forbids everything.
+fn is_refused_for_good(error: &Error, refused: &mut u32) -> bool {
+    *refused += u32::from(error.is_refusal());
+    let for_good = *refused >= REFUSED_FOR_GOOD;
+    if for_good {
+        info!("access reviews forbidden, going by the known rules only");
+    }
+    for_good
+}
+
+/// One a second: a server has read its rules long before.
+const REFUSED_FOR_GOOD: u32 = 10;
 
 /// A connection on which nothing comes back is given up after so long.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
