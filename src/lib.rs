@@ -51,20 +51,12 @@ pub fn command(line: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-/// Threads that a node with very many processors would add cost memory and do nothing for work that mostly waits.
-const THREADS_MAX: usize = 4;
-
-fn threads() -> usize {
-    std::thread::available_parallelism().map_or(1, |processors| processors.get().min(THREADS_MAX))
-}
-
 fn start(config: Config) -> ExitCode {
     if let Err(error) = telemetry::log::init(&config.log) {
         eprintln!("nfs-subdir-external-provisioner: {error}");
         return ExitCode::FAILURE;
     }
     let runtime = match tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(threads())
         .enable_all()
         .build()
     {
@@ -74,11 +66,7 @@ fn start(config: Config) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    // On one of the workers, where the connections' tasks are too: a call made on this thread would cross to another one and back.
-    let process = runtime.spawn(process::run_until_signalled(config));
-    let outcome = runtime
-        .block_on(process)
-        .unwrap_or_else(|error| Err(RunError::Ended(Some(error))));
+    let outcome = runtime.block_on(process::run_until_signalled(config));
     // A second signal ends the process at once, whatever is still under way.
     runtime.shutdown_background();
     match outcome {

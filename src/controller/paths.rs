@@ -9,7 +9,7 @@
 //! ```
 //! Refuses to know shares: a place is a server and an absolute path.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::plan::place::Place;
@@ -33,6 +33,14 @@ pub struct Moving {
     volume: Box<str>,
 }
 
+/// A volume that leaves its directory to others; dropped before [`Parting::gone`], it has not left after all.
+#[derive(Debug)]
+pub struct Parting {
+    paths: Paths,
+    volume: Arc<str>,
+    gone: bool,
+}
+
 /// Another volume holds the directory, contains it, or lies inside it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("volume {volume} is at work in {place}")]
@@ -47,6 +55,7 @@ pub struct Busy {
 struct Inner {
     holds: HashMap<Box<str>, (Place, Stage)>,
     moving: HashMap<Box<str>, Place>,
+    parting: HashSet<Arc<str>>,
     epoch: u64,
 }
 
@@ -109,6 +118,26 @@ impl Paths {
         })
     }
 
+    /// A volume is about to go without its directory. Until it is seen to go, the store still shows it as one that has not decided.
+    pub fn part(&self, volume: &Arc<str>) -> Parting {
+        self.lock().parting.insert(volume.clone());
+        Parting {
+            paths: self.clone(),
+            volume: volume.clone(),
+            gone: false,
+        }
+    }
+
+    /// Volumes that are just leaving their directory to others.
+    pub fn parting(&self) -> Vec<Arc<str>> {
+        self.lock().parting.iter().cloned().collect()
+    }
+
+    /// The store shows that a volume goes, or that it is gone.
+    pub fn left(&self, volume: &str) {
+        self.lock().parting.remove(volume);
+    }
+
     /// Whether a volume of this name was created and the store has not shown it yet.
     pub fn is_created(&self, volume: &str) -> bool {
         matches!(self.lock().holds.get(volume), Some((_, Stage::Created(_))))
@@ -157,6 +186,7 @@ impl Paths {
         let mut inner = self.lock();
         inner.holds.clear();
         inner.moving.clear();
+        inner.parting.clear();
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -196,6 +226,23 @@ impl Drop for Hold {
 impl Drop for Moving {
     fn drop(&mut self) {
         self.paths.lock().moving.remove(&self.volume);
+    }
+}
+
+// === impl Parting ===
+
+impl Parting {
+    /// Its object is deleted: it counts until the store shows that.
+    pub fn gone(mut self) {
+        self.gone = true;
+    }
+}
+
+impl Drop for Parting {
+    fn drop(&mut self) {
+        if !self.gone {
+            self.paths.left(&self.volume);
+        }
     }
 }
 
@@ -265,6 +312,17 @@ mod tests {
         hold.created();
         assert!(!paths.is_created("new"));
         assert!(paths.move_away("old", mk_place("/data/a")).is_ok());
+    }
+
+    #[test]
+    fn a_parting_volume_counts_until_it_is_seen_to_go_or_does_not_go_after_all() {
+        let (paths, volume) = (Paths::default(), Arc::from("old"));
+        drop(paths.part(&volume));
+        assert!(paths.parting().is_empty());
+        paths.part(&volume).gone();
+        assert_eq!(paths.parting(), [volume]);
+        paths.left("old");
+        assert!(paths.parting().is_empty());
     }
 
     #[test]

@@ -95,13 +95,15 @@ fn observe(ctx: &Context, key: &VolumeKey) -> Option<Observed> {
 // --- plan ---
 
 fn decide(ctx: &Context, seen: &Observed) -> VolumePlan {
-    let (served, arriving) = (ctx.stores.served(), ctx.paths.arriving(&seen.volume.name));
+    let (served, parting) = (ctx.stores.served(), ctx.paths.parting());
+    let arriving = ctx.paths.arriving(&seen.volume.name);
     ctx.stores.occupied(|occupied| {
         let around = Surroundings {
             served: &served,
             class: seen.class.as_deref(),
             occupied,
             arriving: &arriving,
+            parting: &parting,
         };
         plan::decide(&seen.volume, &around)
     })
@@ -113,16 +115,29 @@ async fn act(ctx: &Context, volume: &Volume, plan: &VolumePlan) -> Result<(), Fa
     match plan {
         VolumePlan::Archive(archive) => move_to_archive(ctx, volume, archive).await?,
         VolumePlan::Delete(delete) => remove(ctx, volume, delete).await?,
-        VolumePlan::KeepData(keep) => drop_leftovers(ctx, keep).await?,
+        VolumePlan::KeepData(keep) => return part(ctx, volume, keep).await,
         VolumePlan::RemoveFinalizer => return release(ctx, volume).await,
         VolumePlan::Retain
         | VolumePlan::Ignore(_)
         | VolumePlan::Wait(_)
         | VolumePlan::Refuse(_) => {}
     }
+    give_up(ctx, volume).await
+}
+
+async fn give_up(ctx: &Context, volume: &Volume) -> Result<(), Failure> {
     ctx.fence()?;
     ctx.volumes.delete(volume).await?;
     release(ctx, volume).await
+}
+
+/// Leaves the directory to the others who have a part in it. None of them may count on this volume any more, from the decision on.
+async fn part(ctx: &Context, volume: &Volume, keep: &KeepData) -> Result<(), Failure> {
+    let parting = ctx.paths.part(&volume.name);
+    drop_leftovers(ctx, keep).await?;
+    give_up(ctx, volume).await?;
+    parting.gone();
+    Ok(())
 }
 
 /// Renames the directory to the first name that is free. A directory that is gone already needs no archive.

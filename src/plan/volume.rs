@@ -26,6 +26,8 @@ pub struct Surroundings<'a> {
     pub occupied: &'a Occupied,
     /// Directories that are being made just now, from before the first call to the share until the store has seen the volume.
     pub arriving: &'a [Place],
+    /// Volumes that are just leaving their directory to others ([`VolumePlan::KeepData`]), from the decision until the store has seen them go.
+    pub parting: &'a [Arc<str>],
 }
 
 /// What to do about a volume.
@@ -211,7 +213,7 @@ fn reclaim(volume: &Volume, around: &Surroundings<'_>) -> Result<VolumePlan, Rea
     {
         return Ok(VolumePlan::Wait(Wait::DirectoryIsArriving(other.clone())));
     }
-    Ok(match other_part(volume, place, around.occupied) {
+    Ok(match other_part(volume, place, around) {
         Some(Part::Holds(holder, relation)) => {
             VolumePlan::KeepData(KeepData::new(holder, relation, place, share, trash))
         }
@@ -232,22 +234,29 @@ enum Part<'a> {
 fn other_part<'a>(
     volume: &'a Volume,
     place: &'a Place,
-    occupied: &'a Occupied,
+    around: &Surroundings<'a>,
 ) -> Option<Part<'a>> {
     let mut first = None;
-    for (relation, other) in occupied.around(place, &volume.name) {
+    for (relation, other) in around.occupied.around(place, &volume.name) {
         let takes_it_along = match relation {
             Relation::Contains => true,
-            Relation::Same => other.name > volume.name,
+            Relation::Same => stays_longer(other) > stays_longer(volume),
             Relation::Inside => false,
         };
         let is_due = matches!(due(other), Due::Yes);
-        if !is_leaving(other) && (takes_it_along || !is_due) {
+        let has_decided = is_leaving(other) || around.parting.contains(&other.name);
+        if !has_decided && (takes_it_along || !is_due) {
             return Some(Part::Holds(other, relation));
         }
         first.get_or_insert(Part::GoesFirst(other));
     }
     first
+}
+
+/// Of volumes with the same directory the last by name takes it along, but rather one whose object is not being deleted yet: one that is may have
+/// been given up by a process that has died since, and be gone before it looks at its directory again.
+fn stays_longer(volume: &Volume) -> (bool, &str) {
+    (!volume.deleting, &volume.name)
 }
 
 /// Nobody has it any more and its object is being deleted: what was to be done about its directory is done, and it will be gone in a moment.
@@ -350,6 +359,7 @@ mod tests {
                 class,
                 occupied: &occupied,
                 arriving: &[],
+                parting: &[],
             },
         )
     }
@@ -828,6 +838,17 @@ mod tests {
                 "what is leaving holds nothing"
             );
         }
+        let mut deleting = mk_volume("pvc-3", "/data/nfs/a", json!({}));
+        (deleting.deleting, deleting.finalizer) = (true, true);
+        assert_eq!(
+            mk_plan_beside(&last, Some(&class), &[&deleting]),
+            VolumePlan::Wait(Wait::GoesLater("pvc-3".into())),
+            "what is being deleted is not counted on"
+        );
+        assert!(matches!(
+            mk_plan_beside(&deleting, Some(&class), &[&last]),
+            VolumePlan::KeepData(_)
+        ));
         let mut in_use = leaving("pvc-1");
         in_use.phase = Phase::Bound;
         assert!(matches!(
@@ -835,6 +856,30 @@ mod tests {
             VolumePlan::KeepData(_)
         ));
         assert_eq!(mk_plan(&last, Some(&class)), mk_delete("a", "pvc-2"));
+    }
+
+    /// It has left the directory to a volume that was there then; it will not come back to it for one that goes now.
+    #[test]
+    fn a_volume_that_is_just_parting_takes_nothing_along() {
+        let (class, served) = (mk_class(&[("onDelete", "delete")]), mk_served(&[]));
+        let volume = mk_volume("pvc-1", "/data/nfs/a", json!({}));
+        let other = mk_volume("pvc-2", "/data/nfs/a", json!({}));
+        let occupied = mk_occupied(&[&volume, &other]);
+        let plan = |parting: &[Arc<str>]| {
+            let around = Surroundings {
+                served: &served,
+                class: Some(&class),
+                occupied: &occupied,
+                arriving: &[],
+                parting,
+            };
+            decide(&volume, &around)
+        };
+        assert!(matches!(plan(&[]), VolumePlan::KeepData(_)));
+        assert_eq!(
+            plan(&["pvc-2".into()]),
+            VolumePlan::Wait(Wait::GoesLater("pvc-2".into()))
+        );
     }
 
     #[test]
@@ -856,6 +901,7 @@ mod tests {
                     class: Some(&class),
                     occupied: &occupied,
                     arriving: &places,
+                    parting: &[],
                 },
             );
             assert_eq!(
@@ -944,7 +990,7 @@ mod tests {
                 let all: Vec<&Volume> = world.iter().collect();
                 let occupied = mk_occupied(&all);
                 let volume = world[at].clone();
-                match decide(&volume, &Surroundings { served: &served, class: Some(&class), occupied: &occupied, arriving: &[] }) {
+                match decide(&volume, &Surroundings { served: &served, class: Some(&class), occupied: &occupied, arriving: &[], parting: &[] }) {
                     VolumePlan::Delete(delete) => {
                         let gone = delete.share.place(&delete.dir);
                         for other in world.iter().filter(|other| other.name != volume.name && !other.deleting) {

@@ -115,7 +115,11 @@ impl Sink<PersistentVolume> for Intake {
     fn apply(&mut self, object: PersistentVolume) {
         let volume = self.read(object);
         let (name, wants) = (volume.name.clone(), may_want_work(&volume));
+        let goes = volume.deleting;
         write(&self.stores.volumes).put(volume);
+        if goes {
+            self.stores.paths.left(&name);
+        }
         // Only now: from here on the store speaks for the directory.
         self.stores.paths.seen(&name);
         if wants {
@@ -127,5 +131,6 @@ impl Sink<PersistentVolume> for Intake {
         let volume = self.read(object);
         write(&self.stores.volumes).remove(&volume.name);
         self.stores.paths.seen(&volume.name);
+        self.stores.paths.left(&volume.name);
     }
 }
