@@ -64,6 +64,7 @@ struct Status {
 #[derive(Debug, Deserialize)]
 struct List {
     metadata: ListMetadata,
+    items: Vec<Object>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -102,14 +103,6 @@ impl Cluster {
             .request(request)
             .await
             .with_context(|| format!("POST {path}"))
-    }
-
-    async fn merge(&self, path: &str, change: &Value) -> anyhow::Result<()> {
-        let request = Request::patch(path)
-            .header("content-type", "application/merge-patch+json")
-            .body(serde_json::to_vec(change)?)?;
-        let patched = self.client.request::<Object>(request).await;
-        patched.map(drop).with_context(|| format!("PATCH {path}"))
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {

@@ -70,10 +70,7 @@ fn main() -> anyhow::Result<()> {
         .enable_all()
         .build()?;
     match args.worker {
-        // On a worker of the runtime, as the provisioner is.
-        Some(Hidden::Worker(worker)) => {
-            runtime.block_on(async { tokio::spawn(worker.run()).await? })
-        }
+        Some(Hidden::Worker(worker)) => runtime.block_on(worker.run()),
         None => runtime.block_on(run(&args)),
     }
 }

@@ -43,7 +43,7 @@ async fn nfs_down_at_the_start_is_survived_said_and_made_up_for(stage: Stage) {
     world.turn(Part::Nfs, Turn::Off).await;
     let mut provisioner = stage.start();
     stage.claim("data", &class).await;
-    let share = format!("share {}:{}", stage.share().server, stage.share().path);
+    let share = format!("{}:{}", stage.share().server, stage.share().path);
     stage
         .event_within(CAP, "data", "ProvisioningFailed", &[&share])
         .await;
@@ -130,7 +130,12 @@ async fn a_file_server_that_hangs_is_waited_for(stage: Stage) {
     world.turn(Part::Nfs, Turn::Frozen).await;
     stage.claim("data", &class).await;
     stage
-        .event_within(CAP, "data", "ProvisioningFailed", &["share "])
+        .event_within(
+            CAP,
+            "data",
+            "ProvisioningFailed",
+            &[stage.share().path.as_str()],
+        )
         .await;
     assert!(provisioner.is_alive());
     world.turn(Part::Nfs, Turn::Thawed).await;
@@ -185,7 +190,12 @@ async fn deletion_goes_on_when_nfs_is_back(stage: Stage) {
     world.turn(Part::Nfs, Turn::Off).await;
     stage.delete_claim("data").await;
     stage
-        .event_within(CAP, &name_of(&volume), "VolumeFailedDelete", &["share "])
+        .event_within(
+            CAP,
+            &name_of(&volume),
+            "VolumeFailedDelete",
+            &[stage.share().path.as_str()],
+        )
         .await;
     world.turn(Part::Nfs, Turn::On).await;
     let up = Instant::now();

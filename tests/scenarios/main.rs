@@ -43,6 +43,7 @@ mod random;
 mod reclaim;
 mod refusal;
 mod rights;
+mod servers;
 mod settings;
 mod shares;
 mod shutdown;
@@ -74,6 +75,7 @@ fn all() -> Vec<scenario::Scenario> {
         reclaim::scenarios(),
         refusal::scenarios(),
         rights::scenarios(),
+        servers::scenarios(),
         settings::scenarios(),
         shares::scenarios(),
         shutdown::scenarios(),

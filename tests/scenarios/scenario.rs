@@ -20,6 +20,8 @@ pub struct Scenario {
     pub alone: bool,
     /// The only world that can show it, and why.
     pub only: Option<(Kind, &'static str)>,
+    /// It needs Linux's own NFS server, which a world can be made without.
+    pub knfsd: bool,
     /// What it does.
     pub play: Arc<dyn Fn(Stage) -> LocalBoxFuture<'static, ()> + Send + Sync>,
 }
@@ -40,6 +42,7 @@ impl Scenario {
             rights: Rights::Go,
             alone: false,
             only: None,
+            knfsd: false,
             play: Arc::new(move |stage| play(stage).boxed_local()),
         }
     }
@@ -69,7 +72,19 @@ impl Scenario {
         self
     }
 
-    /// Why this world cannot show it.
+    /// Only real parts can show it.
+    pub fn only_on_real_parts(mut self, why: &'static str) -> Self {
+        self.only = Some((Kind::Real, why));
+        self
+    }
+
+    /// It needs Linux's own NFS server.
+    pub fn with_knfsd(mut self) -> Self {
+        self.knfsd = true;
+        self
+    }
+
+    /// Why a world of this kind cannot show it.
     pub fn left_out(&self, kind: Kind) -> Option<&'static str> {
         self.only
             .filter(|(only, _)| *only != kind)

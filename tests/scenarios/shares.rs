@@ -42,7 +42,7 @@ async fn a_share_that_is_down_holds_up_only_its_own_claims(stage: Stage) {
     let _provisioner = stage.start();
     stage.claim("waits", &down).await;
     stage
-        .event("waits", "ProvisioningFailed", &["share 127.0.0.1:/nowhere"])
+        .event("waits", "ProvisioningFailed", &["127.0.0.1:/nowhere"])
         .await;
     for number in 0..10 {
         stage.claim(&format!("waits-{number}"), &down).await;

@@ -240,6 +240,12 @@ impl Stage {
         provisioner
     }
 
+    /// What the processes said about something, one after the other.
+    pub fn log_lines(&self, about: &str) -> Vec<String> {
+        let logs = self.0.logs.lock().unwrap_or_else(PoisonError::into_inner);
+        logs.iter().flat_map(|log| log.with_all(&[about])).collect()
+    }
+
     // --- the cluster ---
 
     /// Claims of the namespace.

@@ -3,7 +3,7 @@
 use std::panic::AssertUnwindSafe;
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use futures::FutureExt;
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -17,7 +17,9 @@ use crate::world::{Double, Kind, Real, Request, World};
 struct Suite {
     kind: Kind,
     /// Made when first needed, so that `--list` needs none.
-    shared: std::sync::OnceLock<Arc<dyn World>>,
+    shared: OnceLock<Arc<dyn World>>,
+    /// Where its audit log was when this run began: worlds can be used again.
+    since: OnceLock<u64>,
     /// Held to read by what shares the world, to write by what breaks it.
     gate: RwLock<()>,
 }
@@ -36,7 +38,7 @@ pub fn run(args: &Arguments, mut scenarios: Vec<Scenario>) -> ExitCode {
     let forbidden = suite
         .shared
         .get()
-        .map(|world| forbidden(&**world))
+        .map(|world| forbidden(&**world, *suite.since.get().unwrap_or(&0)))
         .unwrap_or_default();
     if !forbidden.is_empty() {
         eprintln!(
@@ -49,7 +51,9 @@ pub fn run(args: &Arguments, mut scenarios: Vec<Scenario>) -> ExitCode {
 
 fn trial(suite: &Arc<Suite>, scenario: Scenario) -> Trial {
     let name = scenario.name.clone();
-    if let Some(why) = scenario.left_out(suite.kind) {
+    let no_knfsd = scenario.knfsd && !has_knfsd();
+    let why = no_knfsd.then_some("this world has no knfsd");
+    if let Some(why) = scenario.left_out(suite.kind).or(why) {
         return Trial::ignorable_test(name, move || {
             Ok(libtest_mimic::Completion::ignored_with(why))
         });
@@ -69,7 +73,8 @@ impl Suite {
         };
         Self {
             kind,
-            shared: std::sync::OnceLock::new(),
+            shared: OnceLock::new(),
+            since: OnceLock::new(),
             gate: RwLock::default(),
         }
     }
@@ -79,7 +84,7 @@ impl Suite {
         if scenario.alone && self.kind == Kind::Double {
             let world: Arc<dyn World> = Arc::new(Double::start());
             play(scenario, world.clone())?;
-            let forbidden = forbidden(&*world);
+            let forbidden = forbidden(&*world, 0);
             return if forbidden.is_empty() {
                 Ok(())
             } else {
@@ -96,12 +101,21 @@ impl Suite {
     }
 
     fn shared(&self) -> &Arc<dyn World> {
-        self.shared
-            .get_or_init(|| match std::env::var_os("E2E_WORLD") {
+        self.shared.get_or_init(|| {
+            let world: Arc<dyn World> = match std::env::var_os("E2E_WORLD") {
                 Some(run_dir) => Arc::new(Real::at(Path::new(&run_dir))),
                 None => Arc::new(Double::start()),
-            })
+            };
+            self.since.get_or_init(|| world.audit_mark());
+            world
+        })
     }
+}
+
+/// Whether the world of real parts was made with Linux's own NFS server.
+fn has_knfsd() -> bool {
+    let run_dir = std::env::var_os("E2E_WORLD");
+    run_dir.is_some_and(|run_dir| Real::at(Path::new(&run_dir)).says("KNFSD_SERVER").is_some())
 }
 
 fn play(scenario: &Scenario, world: Arc<dyn World>) -> Result<(), Failed> {
@@ -135,8 +149,8 @@ fn reason(panic: &(dyn std::any::Any + Send)) -> &str {
         .unwrap_or("panicked")
 }
 
-fn forbidden(world: &dyn World) -> Vec<Request> {
-    let mut requests = world.requests_since(0);
+fn forbidden(world: &dyn World, since: u64) -> Vec<Request> {
+    let mut requests = world.requests_since(since);
     requests.retain(|request| request.code == 403);
     requests
 }

@@ -111,6 +111,10 @@ pub trait World: Send + Sync {
     fn audit_mark(&self) -> u64;
     /// The requests of service accounts named `nfs-client-provisioner` after a mark.
     fn requests_since(&self, mark: u64) -> Vec<Request>;
+    /// The real parts' own means, where they are it.
+    fn real(&self) -> Option<&Real> {
+        None
+    }
     /// The double's own means, where this is it.
     fn double(&self) -> Option<&Double> {
         None

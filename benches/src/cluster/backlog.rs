@@ -8,7 +8,7 @@ use std::time::Instant;
 use super::Cluster;
 use super::claims::{Claims, Pace};
 use super::raw::Bare;
-use super::watch::{Watch, Watches};
+use super::watch::Watch;
 use crate::provisioner::Provisioner;
 use crate::series::millis;
 use crate::world::World;
@@ -32,13 +32,12 @@ pub(super) struct Backlog {
 pub(super) async fn round(
     world: &World,
     cluster: &Cluster,
-    both: &Watches,
+    watch: &Watch,
     label: &str,
     count: usize,
 ) -> anyhow::Result<(Backlog, Provisioner)> {
     let claims = Claims::make(cluster, label, count).await?;
-    claims.asked(&both.claims).await?;
-    let watch = &both.volumes;
+    claims.asked_for(cluster).await?;
     world.sh(&["kcm", "freeze"])?;
     let still = standing_still(world, cluster, watch, label, &claims).await;
     world.sh(&["kcm", "thaw"])?;

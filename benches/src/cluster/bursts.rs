@@ -2,9 +2,9 @@
 
 use super::audit::{Audit, Requests};
 use super::backlog::{self, Backlog};
-use super::claims::Claims;
+use super::claims::{Claims, Pace};
 use super::raw::Bare;
-use super::watch::Watches;
+use super::watch::Watch;
 use super::{CONNECTIONS, Cluster};
 use crate::provisioner::Provisioner;
 use crate::series::{median, millis, percentile};
@@ -29,10 +29,8 @@ struct Size {
     made: Vec<f64>,
     bound: Vec<f64>,
     waited: Vec<f64>,
-    own: Vec<f64>,
     deleted: Vec<f64>,
     went: Vec<f64>,
-    own_went: Vec<f64>,
 }
 
 /// All rounds.
@@ -48,18 +46,17 @@ struct Rounds {
 
 pub(crate) async fn run(world: &World, rounds: usize, report: &mut Report) -> anyhow::Result<()> {
     let cluster = Cluster::connect(world).await?;
-    let both = Watches::start(&cluster).await?;
-    let watch = &both.volumes;
+    let watch = Watch::start(&cluster).await?;
     let mut all = Rounds::default();
     let mut provisioner = Provisioner::start(world)?;
     // Connections, leadership and the mount are there once a first claim is served.
     let warm = Claims::make(&cluster, "warm", CONNECTIONS).await?;
-    warm.bound(watch).await?;
-    warm.removed(&cluster, watch).await?;
+    warm.bound(&watch).await?;
+    warm.removed(&cluster, &watch).await?;
     for round in 0..rounds {
         let bare = Bare::make(&cluster, &format!("bare-{round}"), LARGE).await?;
         all.bare.push(bare.rate);
-        all.bare_deleted.push(bare.delete(&cluster, watch).await?);
+        all.bare_deleted.push(bare.delete(&cluster, &watch).await?);
         for (size, count) in SIZES.into_iter().enumerate() {
             let repeats = if count == 1 { SINGLES } else { 1 };
             for repeat in 0..repeats {
@@ -67,7 +64,7 @@ pub(crate) async fn run(world: &World, rounds: usize, report: &mut Report) -> an
                 let burst = Burst {
                     world,
                     cluster: &cluster,
-                    both: &both,
+                    watch: &watch,
                     provisioner: &provisioner,
                 };
                 burst.run(&label, count, size, &mut all).await?;
@@ -75,7 +72,7 @@ pub(crate) async fn run(world: &World, rounds: usize, report: &mut Report) -> an
         }
         provisioner.stop().await?;
         let (backlog, next) =
-            backlog::round(world, &cluster, &both, &format!("{round}-wait"), LARGE).await?;
+            backlog::round(world, &cluster, &watch, &format!("{round}-wait"), LARGE).await?;
         all.backlogs.push(backlog);
         provisioner = next;
     }
@@ -87,7 +84,7 @@ pub(crate) async fn run(world: &World, rounds: usize, report: &mut Report) -> an
 struct Burst<'a> {
     world: &'a World,
     cluster: &'a Cluster,
-    both: &'a Watches,
+    watch: &'a Watch,
     provisioner: &'a Provisioner,
 }
 
@@ -103,8 +100,8 @@ impl Burst<'_> {
     ) -> anyhow::Result<()> {
         let (audit, before) = (Audit::mark(self.world)?, self.cpu()?);
         let claims = Claims::make(self.cluster, label, count).await?;
-        let (pace, own_made) = claims.provisioned(self.both).await?;
-        let bound = claims.bound(&self.both.volumes).await?;
+        let Pace { rate, each } = claims.provisioned(self.watch).await?;
+        let bound = claims.bound(self.watch).await?;
         let made = if count == LARGE {
             audit.settled().await?
         } else {
@@ -113,15 +110,13 @@ impl Burst<'_> {
         let after = self.cpu()?;
 
         let audit = Audit::mark(self.world)?;
-        let (removed, own) = claims.removed(self.cluster, &self.both.volumes).await?;
+        let removed = claims.removed(self.cluster, self.watch).await?;
         let into = &mut all.sizes[size];
-        into.made.push(pace.rate);
+        into.made.push(rate);
         into.bound.push(bound);
-        into.waited.extend(pace.each);
-        into.own.extend(own_made);
+        into.waited.extend(each);
         into.deleted.push(removed.rate);
         into.went.extend(removed.each);
-        into.own_went.extend(own);
         if count == LARGE {
             all.requests.push((made, audit.settled().await?));
             let spent = after.into_iter().zip(before);
@@ -179,8 +174,6 @@ impl Rounds {
             "to bare PVs",
             "p50 ms",
             "p99 ms",
-            "from the binder's mark p50",
-            "p99",
             "bound/s",
             "Go, known",
         ];
@@ -199,8 +192,6 @@ impl Rounds {
                 number(median(&size.made) / bare),
                 number(percentile(&size.waited, 0.5)),
                 number(percentile(&size.waited, 0.99)),
-                number(percentile(&size.own, 0.5)),
-                number(percentile(&size.own, 0.99)),
                 number(median(&size.bound)),
                 known.to_owned(),
             ]);
@@ -239,8 +230,6 @@ impl Rounds {
                 "to bare PVs",
                 "p50 ms",
                 "p99 ms",
-                "from Released p50",
-                "p99",
                 "Go, known",
             ],
         );
@@ -254,8 +243,6 @@ impl Rounds {
                 number(median(&size.deleted) / bare),
                 number(percentile(&size.went, 0.5)),
                 number(percentile(&size.went, 0.99)),
-                number(percentile(&size.own_went, 0.5)),
-                number(percentile(&size.own_went, 0.99)),
                 known.to_owned(),
             ]);
         }

@@ -1,19 +1,26 @@
 //! A number of claims made at once, and what became of them.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use anyhow::bail;
 use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::{Value, json};
 
-use super::watch::{Watch, Watches};
-use super::{CLAIMS, CONNECTIONS, Cluster, Object};
+use super::watch::Watch;
+use super::{CLAIMS, CONNECTIONS, Cluster, List, Object};
 use crate::series::{millis, rate};
+
+/// As the volume binder marks a claim that a provisioner is to serve.
+const ASKED: &str = "volume.kubernetes.io/storage-provisioner";
+/// Longest wait for the binder's mark.
+const CAP: Duration = Duration::from_mins(2);
 
 /// Claims that were made, in the order of their answers.
 #[derive(Debug)]
 pub(super) struct Claims {
     /// When the first one was asked for.
     pub(super) since: Instant,
+    label: String,
     names: Vec<String>,
     sent: Vec<Instant>,
     /// Names of their volumes.
@@ -64,6 +71,7 @@ impl Claims {
             .await?;
         Ok(Self {
             since,
+            label,
             sent: made.iter().map(|(_, sent, _)| *sent).collect(),
             volumes: made
                 .iter()
@@ -73,12 +81,10 @@ impl Claims {
         })
     }
 
-    /// How fast their volumes came, and how many milliseconds each came after the binder's mark.
-    pub(super) async fn provisioned(&self, both: &Watches) -> anyhow::Result<(Pace, Vec<f64>)> {
-        let came = both.volumes.all(&self.volumes, |times| times.came).await?;
-        let asked = self.asked(&both.claims).await?;
-        let own = Pace::of(self.since, &asked, &came).each;
-        Ok((Pace::of(self.since, &self.sent, &came), own))
+    /// How fast their volumes came.
+    pub(super) async fn provisioned(&self, watch: &Watch) -> anyhow::Result<Pace> {
+        let came = watch.all(&self.volumes, |times| times.came).await?;
+        Ok(Pace::of(self.since, &self.sent, &came))
     }
 
     /// Waits until each is bound; how many a second.
@@ -87,9 +93,20 @@ impl Claims {
         Ok(Pace::of(self.since, &self.sent, &bound).rate)
     }
 
-    /// Waits until the binder has asked for a volume for each; when it did.
-    pub(super) async fn asked(&self, claims: &Watch) -> anyhow::Result<Vec<Instant>> {
-        claims.all(&self.names, |times| times.asked).await
+    /// Waits until the binder has asked for a volume for each.
+    pub(super) async fn asked_for(&self, cluster: &Cluster) -> anyhow::Result<()> {
+        let path = format!("{CLAIMS}?labelSelector=bench%3D{}", self.label);
+        loop {
+            let list: List = cluster.get(&path).await?;
+            let marked = |claim: &&Object| claim.metadata.annotations.contains_key(ASKED);
+            if list.items.iter().filter(marked).count() == self.names.len() {
+                return Ok(());
+            }
+            if self.since.elapsed() > CAP {
+                bail!("the binder does not mark the claims");
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
     }
 
     /// Deletes them all; when each was asked for.
@@ -107,18 +124,12 @@ impl Claims {
             .await
     }
 
-    /// Deletes them all; how fast their volumes went, and how many milliseconds each went after the binder had released it.
-    pub(super) async fn removed(
-        &self,
-        cluster: &Cluster,
-        volumes: &Watch,
-    ) -> anyhow::Result<(Pace, Vec<f64>)> {
+    /// Deletes them all; how fast their volumes went.
+    pub(super) async fn removed(&self, cluster: &Cluster, watch: &Watch) -> anyhow::Result<Pace> {
         let since = Instant::now();
         let sent = self.delete(cluster).await?;
-        let gone = volumes.all(&self.volumes, |times| times.gone).await?;
-        let released = volumes.all(&self.volumes, |times| times.released).await?;
-        let own = Pace::of(since, &released, &gone).each;
-        Ok((Pace::of(since, &sent, &gone), own))
+        let gone = watch.all(&self.volumes, |times| times.gone).await?;
+        Ok(Pace::of(since, &sent, &gone))
     }
 }
 

@@ -1,8 +1,7 @@
 //! Memory of a provisioner in a cluster with many claims and volumes.
 //!
-//! The objects are made in bulk by this program, bound to one another as the binder would leave them: a claim has `spec.volumeName` and the binder's
-//! annotations, a volume its `claimRef` and everything else that the provisioner writes. The binder is stopped for good: it would be at them for a
-//! quarter of an hour.
+//! The objects are made in bulk by this program, bound to one another as the binder would leave them, while the binder stands still: a claim has
+//! `spec.volumeName` and the binder's annotations, a volume its `claimRef` and everything else that the provisioner writes.
 
 use std::time::{Duration, Instant};
 
@@ -10,8 +9,9 @@ use anyhow::bail;
 use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::json;
 
-use super::claims::claim;
+use super::claims::{Claims, claim};
 use super::raw::volume;
+use super::watch::Watch;
 use super::{CLAIMS, CONNECTIONS, Cluster, Object, VOLUMES};
 use crate::provisioner::{NAME, Provisioner};
 use crate::table::{Report, Table, number};
@@ -28,8 +28,12 @@ const CAP: Duration = Duration::from_mins(2);
 pub(crate) async fn run(world: &World, objects: usize, report: &mut Report) -> anyhow::Result<()> {
     let cluster = Cluster::connect(world).await?;
     let empty = settled(&Provisioner::start(world)?).await?;
-    world.sh(&["kcm", "stop"])?;
-    let (full, touched) = fill_and_start(world, &cluster, objects).await?;
+    world.sh(&["kcm", "freeze"])?;
+    let full = fill_and_start(world, &cluster, objects).await;
+    world.sh(&["kcm", "thaw"])?;
+    let (full, provisioner) = full?;
+    let working = work(&cluster, &provisioner).await?;
+    provisioner.stop().await?;
 
     let mut table = Table::new(
         format!(
@@ -50,7 +54,7 @@ pub(crate) async fn run(world: &World, objects: usize, report: &mut Report) -> a
         most,
         "260".to_owned(),
     ]);
-    table.row(cells("after every volume was changed once", touched));
+    table.row(cells("after 1,000 more came and went", working));
     table.print();
     Ok(())
 }
@@ -59,14 +63,10 @@ async fn fill_and_start(
     world: &World,
     cluster: &Cluster,
     objects: usize,
-) -> anyhow::Result<(Usage, Usage)> {
+) -> anyhow::Result<(Usage, Provisioner)> {
     fill(world, cluster, objects).await?;
     let provisioner = Provisioner::start(world)?;
-    let full = settled(&provisioner).await?;
-    touch(cluster, objects).await?;
-    let touched = settled(&provisioner).await?;
-    provisioner.stop().await?;
-    Ok((full, touched))
+    Ok((settled(&provisioner).await?, provisioner))
 }
 
 async fn fill(world: &World, cluster: &Cluster, objects: usize) -> anyhow::Result<()> {
@@ -79,8 +79,8 @@ async fn fill(world: &World, cluster: &Cluster, objects: usize) -> anyhow::Resul
 }
 
 async fn pair(cluster: &Cluster, (server, path): (&str, &str), index: usize) -> anyhow::Result<()> {
-    let name = claim_name(cluster, index);
-    let volume_name = volume_name(&name);
+    let name = format!("{}-bulk-{index}", cluster.run);
+    let volume_name = format!("pvc-{name}-01234567-89ab-cdef-0123-456789abcdef");
     let mut body = claim(&name, &cluster.run, "bulk");
     body["spec"]["volumeName"] = json!(volume_name);
     body["metadata"]["annotations"] = json!({
@@ -102,15 +102,6 @@ async fn pair(cluster: &Cluster, (server, path): (&str, &str), index: usize) -> 
     cluster.post::<Object>(VOLUMES, &body).await.map(drop)
 }
 
-fn claim_name(cluster: &Cluster, index: usize) -> String {
-    format!("{}-bulk-{index}", cluster.run)
-}
-
-/// As long as a real one.
-fn volume_name(claim: &str) -> String {
-    format!("pvc-{claim:0>36}")
-}
-
 /// Waits until the memory does not grow any more.
 async fn settled(provisioner: &Provisioner) -> anyhow::Result<Usage> {
     let started = Instant::now();
@@ -129,15 +120,11 @@ async fn settled(provisioner: &Provisioner) -> anyhow::Result<Usage> {
     Ok(steady.0)
 }
 
-/// Changes every volume, so that each comes by in the watch.
-async fn touch(cluster: &Cluster, objects: usize) -> anyhow::Result<()> {
-    stream::iter(0..objects)
-        .map(|index| async move {
-            let change = json!({"metadata": {"labels": {"touched": "yes"}}});
-            let path = format!("{VOLUMES}/{}", volume_name(&claim_name(cluster, index)));
-            cluster.merge(&path, &change).await
-        })
-        .buffer_unordered(CONNECTIONS)
-        .try_collect()
-        .await
+/// The binder is at work on the bulk meanwhile: what it writes is watched, as it would be on any day.
+async fn work(cluster: &Cluster, provisioner: &Provisioner) -> anyhow::Result<Usage> {
+    let watch = Watch::start(cluster).await?;
+    let claims = Claims::make(cluster, "more", 1_000).await?;
+    claims.bound(&watch).await?;
+    claims.removed(cluster, &watch).await?;
+    provisioner.usage()
 }

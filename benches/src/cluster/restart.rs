@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use super::Cluster;
 use super::claims::Claims;
-use super::watch::Watches;
+use super::watch::Watch;
 use crate::provisioner::Provisioner;
 use crate::series::{median, millis};
 use crate::table::{Report, Table, number};
@@ -21,15 +21,15 @@ const NO_LOCK: (&str, &str) = ("ENABLE_LEADER_ELECTION", "false");
 
 pub(crate) async fn run(world: &World, rounds: usize, report: &mut Report) -> anyhow::Result<()> {
     let cluster = Cluster::connect(world).await?;
-    let both = Watches::start(&cluster).await?;
+    let watch = Watch::start(&cluster).await?;
     let (mut alone, mut again) = (Vec::new(), Vec::new());
     // The lock has been held and given back before the first round.
-    warm_up(world, &cluster, &both).await?;
+    warm_up(world, &cluster, &watch).await?;
     for round in 0..rounds {
         let label = format!("start-{round}");
-        alone.push(start(world, &cluster, &both, &label, &[NO_LOCK]).await?);
+        alone.push(start(world, &cluster, &watch, &label, &[NO_LOCK]).await?);
         let label = format!("restart-{round}");
-        again.push(start(world, &cluster, &both, &label, &[]).await?);
+        again.push(start(world, &cluster, &watch, &label, &[]).await?);
     }
     let (alone, again) = (median(&alone), median(&again));
     let mut table = Table::new(
@@ -58,8 +58,8 @@ pub(crate) async fn run(world: &World, rounds: usize, report: &mut Report) -> an
     Ok(())
 }
 
-async fn warm_up(world: &World, cluster: &Cluster, both: &Watches) -> anyhow::Result<()> {
-    start(world, cluster, both, "restart-warm", &[])
+async fn warm_up(world: &World, cluster: &Cluster, watch: &Watch) -> anyhow::Result<()> {
+    start(world, cluster, watch, "restart-warm", &[])
         .await
         .map(drop)
 }
@@ -68,24 +68,19 @@ async fn warm_up(world: &World, cluster: &Cluster, both: &Watches) -> anyhow::Re
 async fn start(
     world: &World,
     cluster: &Cluster,
-    both: &Watches,
+    watch: &Watch,
     label: &str,
     settings: &[(&str, &str)],
 ) -> anyhow::Result<f64> {
     let claims = Claims::make(cluster, label, 1).await?;
-    claims.asked(&both.claims).await?;
+    claims.asked_for(cluster).await?;
     let since = Instant::now();
     let provisioner = Provisioner::start_with(world, settings)?;
-    let came = both
-        .volumes
-        .all(&claims.volumes, |times| times.came)
-        .await?;
+    let came = watch.all(&claims.volumes, |times| times.came).await?;
     let first = came.first().map_or(f64::NAN, |came| millis(*came - since));
-    claims.bound(&both.volumes).await?;
+    claims.bound(watch).await?;
     claims.delete(cluster).await?;
-    both.volumes
-        .all(&claims.volumes, |times| times.gone)
-        .await?;
+    watch.all(&claims.volumes, |times| times.gone).await?;
     provisioner.stop().await?;
     Ok(first / 1e3)
 }

@@ -115,8 +115,8 @@ async fn mkdir(
         .map(|(index, parent)| parent.join(&format!("d{index:06}")))
         .collect::<Result<_, _>>()?;
     let watch = Stopwatch::start()?;
-    stream::iter(dirs)
-        .map(|dir| async move { export.create_dir_all(&dir, 0o777).await })
+    stream::iter(&dirs)
+        .map(|dir| export.create_dir_all(dir, 0o777))
         .buffer_unordered(depth)
         .try_for_each(|_| std::future::ready(Ok(())))
         .await?;

@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Seek, SeekFrom};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -17,6 +19,14 @@ use super::{Account, Part, Request, Rights, Share, Turn, World};
 pub struct Real {
     run_dir: PathBuf,
     says: HashMap<String, String>,
+    starts: Mutex<Starts>,
+}
+
+/// The parts of the audit log in which the API server was starting: until it has read its own rules it forbids everything to everybody.
+#[derive(Debug, Default)]
+struct Starts {
+    since: Option<u64>,
+    over: Vec<Range<u64>>,
 }
 
 // === impl Real ===
@@ -38,6 +48,7 @@ impl Real {
         Self {
             run_dir: run_dir.to_owned(),
             says,
+            starts: Mutex::default(),
         }
     }
 
@@ -52,20 +63,36 @@ impl Real {
         }
     }
 
-    async fn world_sh(&self, service: &str, verb: &str) {
-        let status = Command::new(&self.says["WORLD_SH"])
-            .args([service, verb])
+    /// What the world says about itself under this key; nothing where it has no such part.
+    pub fn says(&self, key: &str) -> Option<&str> {
+        self.says.get(key).map(String::as_str)
+    }
+
+    fn starts(&self) -> MutexGuard<'_, Starts> {
+        self.starts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// `world.sh ARGUMENTS`; returns what it printed.
+    pub async fn world_sh(&self, arguments: &[&str]) -> String {
+        let output = Command::new(&self.says["WORLD_SH"])
+            .args(arguments)
             .env("E2E_WORLD", &self.run_dir)
-            .status()
+            .output()
             .await
             .expect("world.sh");
-        assert!(status.success(), "world.sh {service} {verb}: {status}");
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "world.sh {arguments:?}: {told}");
+        String::from_utf8_lossy(&output.stdout).into_owned()
     }
 }
 
 impl World for Real {
     fn admin_kubeconfig(&self) -> PathBuf {
         self.says["ADMIN_KUBECONFIG"].clone().into()
+    }
+
+    fn real(&self) -> Option<&Real> {
+        Some(self)
     }
 
     fn account(&self, rights: Rights) -> Account {
@@ -100,7 +127,18 @@ impl World for Real {
             Turn::Frozen => "freeze",
             Turn::Thawed => "thaw",
         };
-        self.world_sh(service, verb).boxed()
+        async move {
+            if (part, turn) == (Part::Api, Turn::Off) {
+                self.starts().since = Some(self.audit_mark());
+            }
+            self.world_sh(&[service, verb]).await;
+            if (part, turn) == (Part::Api, Turn::On) {
+                let (mut starts, now) = (self.starts(), self.audit_mark());
+                let since = starts.since.take();
+                starts.over.extend(since.map(|since| since..now));
+            }
+        }
+        .boxed()
     }
 
     fn audit_mark(&self) -> u64 {
@@ -110,8 +148,15 @@ impl World for Real {
     fn requests_since(&self, mark: u64) -> Vec<Request> {
         let mut log = File::open(&self.says["AUDIT_LOG"]).expect("the audit log");
         log.seek(SeekFrom::Start(mark)).expect("the audit log");
+        let starts = self.starts();
+        let mut at = mark;
         let lines = BufReader::new(log).lines().map_while(Result::ok);
-        lines
+        let settled = lines.filter(|line| {
+            let here = at;
+            at += line.len() as u64 + 1;
+            !starts.over.iter().any(|start| start.contains(&here))
+        });
+        settled
             // The last line may be half written.
             .filter_map(|line| serde_json::from_str::<Value>(&line).ok())
             .map(|entry| request(&entry))

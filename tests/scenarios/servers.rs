@@ -1,0 +1,289 @@
+//! Real NFS servers and what becomes of them in the middle of the work: nfs-ganesha, and Linux's own.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use futures::StreamExt;
+use futures::stream;
+use k8s_openapi::api::core::v1::PersistentVolume;
+use kube::api::ListParams;
+use serde_json::json;
+use tokio::time::Instant;
+
+use crate::expect::eventually_within;
+use crate::provisioner::Provisioner;
+use crate::scenario::Scenario;
+use crate::stage::{Stage, name_of};
+use crate::world::{Real, Share};
+
+/// The facts.
+pub fn scenarios() -> Vec<Scenario> {
+    let why = "it is about a real server";
+    let ganesha = [
+        Scenario::of(a_server_is_reached_over_ipv6),
+        Scenario::of(ganesha_squashing_root_says_so_on_the_claim),
+        Scenario::of(five_hundred_claims_survive_a_restart_of_ganesha).alone(),
+        Scenario::of(a_minute_without_a_packet_from_ganesha_is_survived).alone(),
+    ];
+    let knfsd = [
+        Scenario::of(knfsd_archives_and_deletes),
+        Scenario::of(knfsd_squashing_root_says_so_on_the_claim),
+        Scenario::of(a_full_share_says_so_and_serves_when_there_is_room),
+        Scenario::of(five_hundred_claims_survive_a_power_cut_of_knfsd).alone(),
+        Scenario::of(a_minute_without_a_packet_from_knfsd_is_survived).alone(),
+    ];
+    let knfsd = knfsd.map(Scenario::with_knfsd);
+    ganesha
+        .into_iter()
+        .chain(knfsd)
+        .map(|scenario| scenario.only_on_real_parts(why))
+        .collect()
+}
+
+const COUNT: usize = 500;
+/// For what has to go through 500 claims after an interruption.
+const CAP: Duration = Duration::from_secs(180);
+
+fn real(stage: &Stage) -> &Real {
+    stage.world().real().expect("real parts")
+}
+
+/// A directory of knfsd as a share of the scenario's own.
+async fn knfsd(stage: &Stage, path: &str) -> Share {
+    let real = real(stage);
+    let says = |key| real.says(key).expect("knfsd").to_owned();
+    let path = format!("{}/{}", says(path), stage.namespace());
+    exec(stage, &format!("mkdir -m 777 {path}")).await;
+    Share {
+        server: says("KNFSD_SERVER"),
+        // It lies in another machine.
+        dir: "/nonexistent".into(),
+        path,
+        nfs_port: None,
+        mount_port: None,
+    }
+}
+
+/// Runs a command in knfsd's machine.
+async fn exec(stage: &Stage, command: &str) -> String {
+    real(stage).world_sh(&["knfsd", "exec", command]).await
+}
+
+async fn listing(stage: &Stage, share: &Share) -> BTreeSet<String> {
+    if share.dir.is_dir() {
+        return crate::stage::entries(&share.dir).into_iter().collect();
+    }
+    let text = exec(stage, &format!("ls {}", share.path)).await;
+    text.lines().map(str::to_owned).collect()
+}
+
+fn start(stage: &Stage, share: &Share) -> Provisioner {
+    let settings = stage.settings_for(share).with("LOG_LEVEL", "info");
+    stage.start_with(&settings)
+}
+
+/// The volumes of a class.
+async fn volumes(stage: &Stage, class: &str) -> Vec<PersistentVolume> {
+    let all = stage
+        .volumes()
+        .list(&ListParams::default())
+        .await
+        .expect("volumes");
+    let of_class = |volume: &PersistentVolume| {
+        let spec = volume.spec.as_ref();
+        spec.and_then(|spec| spec.storage_class_name.as_deref()) == Some(class)
+    };
+    all.into_iter().filter(of_class).collect()
+}
+
+/// Creates 500 claims, has the server restarted while they are worked on, and sees every one bound, with a directory for each and no other.
+async fn burst(stage: &Stage, share: &Share, restart: impl AsyncFnOnce()) {
+    let class = stage.class("burst", json!({"onDelete": "delete"})).await;
+    let _provisioner = start(stage, share);
+    let create = stream::iter(0..COUNT).map(|number| {
+        let (name, class) = (format!("data-{number}"), class.clone());
+        async move { stage.claim(&name, &class).await }
+    });
+    let create = create.buffer_unordered(16).collect::<Vec<_>>();
+    let interrupt = async {
+        eventually_within(CAP, "a tenth is done", async || {
+            (volumes(stage, &class).await.len() >= COUNT / 10).then_some(())
+        })
+        .await;
+        let before = volumes(stage, &class).await.len();
+        restart().await;
+        (before, Instant::now())
+    };
+    let (_, (before, up)) = tokio::join!(create, interrupt);
+    let all = eventually_within(CAP, "all volumes are made", async || {
+        let all = volumes(stage, &class).await;
+        (all.len() == COUNT).then_some(all)
+    })
+    .await;
+    println!(
+        "measured: server gone after {before} of {COUNT} volumes; all made {:.1} s after it was back",
+        up.elapsed().as_secs_f64()
+    );
+    for volume in &all {
+        stage.volume_is(&name_of(volume), "Bound").await;
+    }
+    let paths = all
+        .iter()
+        .filter_map(|volume| volume.spec.as_ref()?.nfs.as_ref()?.path.rsplit('/').next());
+    let wanted: BTreeSet<_> = paths.map(str::to_owned).collect();
+    assert_eq!(wanted.len(), COUNT);
+    assert_eq!(
+        listing(stage, share).await,
+        wanted,
+        "a directory for each volume, and no other"
+    );
+}
+
+async fn five_hundred_claims_survive_a_restart_of_ganesha(stage: Stage) {
+    let share = stage.share().clone();
+    burst(&stage, &share, async || {
+        real(&stage).world_sh(&["nfs", "kill"]).await;
+        real(&stage).world_sh(&["nfs", "start"]).await;
+    })
+    .await;
+}
+
+async fn five_hundred_claims_survive_a_power_cut_of_knfsd(stage: Stage) {
+    let share = knfsd(&stage, "KNFSD_PATH").await;
+    burst(&stage, &share, async || {
+        real(&stage).world_sh(&["knfsd", "kill"]).await;
+        real(&stage).world_sh(&["knfsd", "start"]).await;
+    })
+    .await;
+}
+
+/// A minute in which packets vanish, as behind a broken switch: nothing refuses, nothing answers.
+async fn minute_without_packets(stage: &Stage, share: &Share, server: &str) {
+    let class = stage.class("cut", json!({"onDelete": "delete"})).await;
+    let mut provisioner = start(stage, share);
+    let before = stage.provision("before", &class).await;
+    let block = [server, "block", "60"];
+    let cut = real(stage).world_sh(&block);
+    let meanwhile = async {
+        stage.claim("data", &class).await;
+        stage.delete_claim("before").await;
+    };
+    tokio::join!(cut, meanwhile);
+    let back = Instant::now();
+    assert!(provisioner.is_alive());
+    stage.bound_within(CAP, "data").await;
+    println!(
+        "measured: bound {:.1} s after packets flow again ({server})",
+        back.elapsed().as_secs_f64()
+    );
+    stage.gone(&before).await;
+}
+
+async fn a_minute_without_a_packet_from_ganesha_is_survived(stage: Stage) {
+    let share = stage.share().clone();
+    minute_without_packets(&stage, &share, "nfs").await;
+}
+
+async fn a_minute_without_a_packet_from_knfsd_is_survived(stage: Stage) {
+    let share = knfsd(&stage, "KNFSD_PATH").await;
+    minute_without_packets(&stage, &share, "knfsd").await;
+}
+
+async fn a_server_is_reached_over_ipv6(stage: Stage) {
+    let server = real(&stage)
+        .says("NFS_SERVER6")
+        .expect("an address")
+        .to_owned();
+    let share = Share {
+        server: server.clone(),
+        ..stage.share().clone()
+    };
+    let class = stage.class("six", json!({})).await;
+    let _provisioner = start(&stage, &share);
+    let volume = stage.provision("data", &class).await;
+    assert_eq!(
+        volume.spec.and_then(|spec| spec.nfs).map(|nfs| nfs.server),
+        Some(server)
+    );
+    assert_eq!(stage.entries().len(), 1);
+}
+
+/// Only root may write to the share, and root is nobody there.
+async fn squashed(stage: &Stage, share: &Share) {
+    let class = stage.class("plain", json!({})).await;
+    let _provisioner = start(stage, share);
+    stage.claim("data", &class).await;
+    stage.event("data", "ProvisioningFailed", &["squash"]).await;
+}
+
+async fn ganesha_squashing_root_says_so_on_the_claim(stage: Stage) {
+    let path = real(&stage).says("NFS_PATH_SQUASH").expect("a share");
+    let share = Share {
+        path: path.to_owned(),
+        dir: path.into(),
+        ..stage.share().clone()
+    };
+    let share = share.folder(stage.namespace());
+    squashed(&stage, &share).await;
+}
+
+async fn knfsd_squashing_root_says_so_on_the_claim(stage: Stage) {
+    let share = knfsd(&stage, "KNFSD_PATH_SQUASH").await;
+    exec(&stage, &format!("chmod 755 {}", share.path)).await;
+    squashed(&stage, &share).await;
+}
+
+async fn a_full_share_says_so_and_serves_when_there_is_room(stage: Stage) {
+    let share = knfsd(&stage, "KNFSD_PATH_SMALL").await;
+    let class = stage.class("full", json!({"onDelete": "delete"})).await;
+    let _provisioner = start(&stage, &share);
+    exec(
+        &stage,
+        &format!(
+            "i=0; while mkdir {}/fill-$i 2>/dev/null; do i=$((i+1)); done",
+            share.path
+        ),
+    )
+    .await;
+    stage.claim("data", &class).await;
+    stage.event("data", "ProvisioningFailed", &["space"]).await;
+    exec(&stage, &format!("rmdir {}/fill-*", share.path)).await;
+    stage.bound("data").await;
+    exec(&stage, &format!("rm -rf {}", share.path)).await;
+}
+
+async fn knfsd_archives_and_deletes(stage: Stage) {
+    let share = knfsd(&stage, "KNFSD_PATH").await;
+    let (del, arch) = (
+        stage.class("del", json!({"onDelete": "delete"})).await,
+        stage
+            .class("arch", json!({"pathPattern": "a/b/${.PVC.name}"}))
+            .await,
+    );
+    let _provisioner = start(&stage, &share);
+    let gone = stage.provision("gone", &del).await;
+    let kept = stage.provision("kept", &arch).await;
+    exec(
+        &stage,
+        &format!(
+            "touch {}/a/b/kept/canary; stat -c %a {0}/a {0}/a/b {0}/a/b/kept",
+            share.path
+        ),
+    )
+    .await;
+    for claim in ["gone", "kept"] {
+        stage.delete_claim(claim).await;
+    }
+    stage.gone(&gone).await;
+    stage.gone(&kept).await;
+    assert_eq!(
+        listing(&stage, &share).await,
+        BTreeSet::from(["archived-kept".to_owned()])
+    );
+    assert_eq!(
+        exec(&stage, &format!("ls {}/archived-kept", share.path))
+            .await
+            .trim(),
+        "canary"
+    );
+}
