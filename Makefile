@@ -5,6 +5,8 @@ CARGO ?= cargo
 KEEP ?=
 FUZZ_SECONDS ?= 60
 IMAGE ?= nfs-subdir-external-provisioner:0.1.0
+IMAGE_TOOL ?= $(firstword $(foreach tool,docker podman buildah,$(shell $(tool) info >/dev/null 2>&1 && echo $(tool))))
+IMAGE_ARGS ?=
 DENY = $(CARGO) deny --locked --log-level error check --hide-inclusion-graph
 SCRIPTS = .ci/run $(wildcard e2e/*.sh e2e/*/*.sh manifests/*/*/*.sh)
 
@@ -47,9 +49,8 @@ fuzz: ## each fuzz target for FUZZ_SECONDS (needs cargo-fuzz and a nightly toolc
 	  $(CARGO) +nightly fuzz run "$$target" -- -max_total_time=$(FUZZ_SECONDS); done
 
 image: ## the container image, with docker, podman or buildah
-	@for tool in docker podman buildah; do \
-	  if command -v $$tool >/dev/null; then echo "$$tool build -t $(IMAGE) ."; exec $$tool build -t $(IMAGE) .; fi; done; \
-	echo 'none of docker, podman, buildah is installed' >&2; exit 1
+	@test -n "$(IMAGE_TOOL)" || { echo 'none of docker, podman and buildah works here' >&2; exit 1; }
+	$(IMAGE_TOOL) build --build-arg REVISION=$$(git rev-parse HEAD) --tag $(IMAGE) $(IMAGE_ARGS) .
 
 clean-run: ## take down a world that was left up (E2E_BASE_PORT or E2E_WORLD says which)
 	e2e/world.sh down

@@ -73,6 +73,10 @@ if [ "$what" = scenarios ]; then
     stage "monitoring"
     "$E2E/chart.sh"
     stage "chart"
+    if [ "${E2E_IMAGE:-1}" != 0 ]; then
+        "$E2E/image.sh"
+        stage "image"
+    fi
 fi
 case $what in
 scenarios) cargo test --locked --test scenarios -- "$@" 2>&1 | tee "$log" ;;

@@ -56,6 +56,8 @@ fn start(config: Config) -> ExitCode {
         eprintln!("nfs-subdir-external-provisioner: {error}");
         return ExitCode::FAILURE;
     }
+    // Threads inherit it, so before there are any.
+    process::privilege::take_up();
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

@@ -40,6 +40,7 @@ use crate::telemetry::metrics::Metrics;
 
 mod background;
 mod connect;
+pub(crate) mod privilege;
 
 use background::{beat, elect, follow_api, follow_shares, report_synced};
 use connect::connect;

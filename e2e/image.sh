@@ -1,0 +1,190 @@
+#!/usr/bin/env bash
+# The image: built by `make image` from the Dockerfile, with buildah; looked at; and run by runc in a world (E2E_WORLD),
+# once as confined as in manifests/base and once as in the Go project's Deployment, each until a claim is bound.
+#
+# No registry is asked. In the place of the Rust image stands one that is empty but for links into this machine's own
+# /usr and Rust toolchain, which are mounted for the build: Debian's gcc and libc, as in the real one. What was compiled
+# is kept under ${XDG_CACHE_HOME:-~/.cache} from run to run.
+set -euo pipefail
+
+E2E=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+cd "$E2E/.."
+MOST_BYTES=15000000
+NAME=nfs-subdir-external-provisioner
+
+scratch=$(mktemp -d)
+cache=${XDG_CACHE_HOME:-$HOME/.cache}/nfs-subdir-external-provisioner-e2e/image-$(rustc --version | cut -d' ' -f2)
+mkdir -p "$cache"
+# Its own storage, by plain copies: no kernel support is needed, and the images are small.
+cat >"$scratch/storage.conf" <<CONF
+[storage]
+driver = "vfs"
+graphroot = "$scratch/storage"
+runroot = "$scratch/run"
+CONF
+# buildah keeps the Dockerfile's cache below TMPDIR.
+export CONTAINERS_STORAGE_CONF=$scratch/storage.conf BUILDAH_ISOLATION=chroot
+
+running=
+leave() {
+    [ -z "$running" ] || stop_container || true
+    buildah umount --all >/dev/null 2>&1 || true
+    rm -rf "$scratch"
+}
+trap leave EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+say() { echo "-- $*"; }
+fail() {
+    echo "image: $*" >&2
+    exit 1
+}
+await() { # SECONDS WHAT COMMAND...
+    local end=$((SECONDS + $1)) what=$2
+    shift 2
+    until "$@" >/dev/null 2>&1; do
+        [ $SECONDS -lt "$end" ] || fail "no $what in time"
+        sleep 0.1
+    done
+}
+
+# === Building ===
+
+rust_stand_in() {
+    local root=$scratch/rust container link
+    mkdir -p "$root"/{dev,etc/ssl,opt/rust,proc,sys,tmp,usr,var/lib/dpkg}
+    for link in bin lib lib64 sbin; do ln -s "usr/$link" "$root/$link"; done
+    cp -a /etc/alternatives /etc/group /etc/passwd "$root/etc/"
+    cp -a /etc/ssl/certs "$root/etc/ssl/"
+    container=$(buildah from scratch)
+    buildah copy --quiet "$container" "$root" / >/dev/null
+    buildah config --env PATH=/opt/rust/bin:/usr/bin:/bin:/usr/sbin:/sbin "$container"
+    buildah commit --quiet "$container" rust-stand-in >/dev/null
+    buildah rm "$container" >/dev/null
+}
+
+build() {
+    say "build"
+    rust_stand_in
+    revision=$(git rev-parse HEAD)
+    TMPDIR=$cache make --no-print-directory image IMAGE_TOOL=buildah IMAGE="$NAME:e2e" IMAGE_ARGS="\
+        --quiet --layers=false --pull-never --build-arg RUST_IMAGE=localhost/rust-stand-in \
+        --volume /usr:/usr:ro --volume $(rustc --print sysroot):/opt/rust:ro" >"$scratch/build.log" 2>&1 ||
+        { cat "$scratch/build.log" >&2; fail "the build failed"; }
+    container=$(buildah from --pull-never "localhost/$NAME:e2e")
+    rootfs=$(buildah mount "$container")
+    binary=$rootfs/$NAME
+}
+
+# === What is in it ===
+
+expect() { # WHAT WANTED FOUND
+    [ "$2" = "$3" ] || fail "$1 is '$3', not '$2'"
+}
+
+inspect() {
+    local bytes
+    bytes=$(find "$rootfs" -type f -printf '%s\n' | awk '{ n += $1 } END { print n }')
+    say "$bytes bytes, of which the binary $(stat -c %s "$binary"), compressed $(tar -C "$rootfs" -cz . | wc -c)"
+    [ "$bytes" -lt $MOST_BYTES ] || fail "more than $MOST_BYTES bytes"
+    expect files "etc/ssl/certs/ca-certificates.crt $NAME" \
+        "$(find "$rootfs" ! -type d -printf '%P\n' | sort | paste -sd' ')"
+    expect "what the binary needs at run time" "" "$(readelf -d "$binary" | sed -n 's/.*(NEEDED)//p')"
+    expect "its interpreter" "" "$(readelf -l "$binary" | sed -n 's/.*interpreter://p')"
+    expect "its file capability" "$NAME cap_net_bind_service=p" "$(cd "$rootfs" && getcap "$NAME")"
+    expect user 65532:65532 "$(buildah inspect --format '{{.OCIv1.Config.User}}' "$container")"
+    expect entrypoint "[/$NAME]" "$(buildah inspect --format '{{.OCIv1.Config.Entrypoint}}' "$container")"
+    expect title "$NAME" \
+        "$(buildah inspect --format '{{index .OCIv1.Config.Labels "org.opencontainers.image.title"}}' "$container")"
+    expect revision "$revision" \
+        "$(buildah inspect --format '{{index .OCIv1.Config.Labels "org.opencontainers.image.revision"}}' "$container")"
+
+    objcopy -O binary --only-section=.dep-v0 --set-section-flags .dep-v0=alloc "$binary" "$scratch/crates"
+    python3 - "$scratch/crates" <<'PYTHON'
+import json, sys, zlib
+crates = json.loads(zlib.decompress(open(sys.argv[1], "rb").read()))["packages"]
+names = {crate["name"] for crate in crates}
+assert {"kube", "nfs-export", "rustls", "tokio"} <= names, names
+print(f"-- lists the {len(crates)} crates it was made of")
+PYTHON
+}
+
+# === Running ===
+
+bundle() { # POD [arguments of bundle.py]...
+    python3 "$E2E/lib/bundle.py" "$1" "$rootfs" 65532 "${@:2}" >"$scratch/config.json"
+}
+
+runc_run() { runc --root "$scratch/runc" run --bundle "$scratch" "$1"; }
+
+start_container() { # NAME
+    running=$1
+    runc_run "$running" >"$scratch/$running.log" 2>&1 </dev/null &
+    waited=$!
+}
+
+stop_container() {
+    runc --root "$scratch/runc" kill "$running" TERM
+    running=
+    wait "$waited"
+}
+
+removed() { [[ " $(kubectl get pv -o jsonpath='{.items[*].spec.claimRef.name}') " != *" image-$1 "* ]]; }
+bound() { [ "$(kubectl get pvc "image-$1" -o jsonpath='{.status.phase}')" = Bound ]; }
+
+serves() { # POD SHARE
+    local pod=$1 address=127.0.0.1:$((E2E_BASE + 60)) since
+    # The binary is linked against a libc that must find names without any library or file beside these.
+    printf '127.0.0.1 localhost\n%s nfs.e2e\n' "$NFS_SERVER" >"$scratch/hosts"
+    install -m 644 "$OWN_RBAC_KUBECONFIG" "$scratch/kubeconfig"
+    bundle "$pod" -v "$scratch/hosts:/etc/hosts" -v "$scratch/kubeconfig:/kubeconfig" \
+        -e KUBECONFIG=/kubeconfig -e POD_NAMESPACE="$OWN_RBAC_NAMESPACE" -e METRICS_ADDR="$address" \
+        -e PROVISIONER_NAME=e2e/image -e NFS_SERVER=nfs.e2e -e NFS_PATH="$2" -- "/$NAME"
+    since=$(date +%s%3N)
+    start_container "$pod"
+    await 30 readiness curl -fs "http://$address/readyz"
+    say "$pod: ready after $(($(date +%s%3N) - since)) ms, $(memory "$address") KiB"
+    kubectl apply -f - >/dev/null <<OBJECTS
+apiVersion: storage.k8s.io/v1
+kind: StorageClass
+metadata: { name: image-$pod }
+provisioner: e2e/image
+parameters: { archiveOnDelete: "false" }
+---
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: { name: image-$pod }
+spec:
+  storageClassName: image-$pod
+  accessModes: [ReadWriteMany]
+  resources: { requests: { storage: 1Mi } }
+OBJECTS
+    await 30 "bound claim" bound "$pod"
+    kubectl delete pvc "image-$pod" >/dev/null
+    await 30 "removed volume" removed "$pod"
+    kubectl delete storageclass "image-$pod" >/dev/null
+    stop_container || { cat "$scratch/$pod.log" >&2; fail "$pod: ended with $?"; }
+}
+
+memory() { # ADDRESS -> resident KiB, by its own account, as are its open files
+    curl -fs "http://$1/metrics" >"$scratch/metrics"
+    grep -q '^process_open_fds ' "$scratch/metrics" || fail "the process cannot see its own files"
+    awk '$1 == "process_resident_memory_bytes" { printf "%d", $2 / 1024 }' "$scratch/metrics"
+}
+
+build
+inspect
+
+bundle confined -- "/$NAME" --version
+expect version "$NAME $(sed -n 's/^ARG VERSION=//p' Dockerfile)" "$(runc_run version)"
+
+# shellcheck source=/dev/null
+source "$E2E_WORLD/world.env"
+E2E_BASE=${APISERVER##*:}
+kubectl() { "$KUBECTL" --kubeconfig "$ADMIN_KUBECONFIG" "$@"; }
+# In this namespace a port below 1024 is out of reach for the confined one (its manifest opens them in the pod's own), and
+# must be within reach for the other, whose share takes no others.
+serves confined "$NFS_PATH_OPEN"
+serves drop-in "$NFS_PATH"
+say passed
