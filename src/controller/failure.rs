@@ -40,6 +40,9 @@ pub enum Failure {
         "every name for an archive of {0} is taken; remove or rename old archives at the root of the share"
     )]
     NoArchiveName(String),
+    /// What an earlier attempt had moved away is removed now, and meanwhile there was a new directory under the old name.
+    #[error("there is a new directory under the old name")]
+    NameTakenAnew,
     /// The lock is lost, or was when the effect's turn came.
     #[error("this process does not lead any more")]
     NotLeading,
@@ -105,6 +108,7 @@ impl Failure {
             Self::Api { .. }
             | Self::Slow { .. }
             | Self::NoArchiveName(_)
+            | Self::NameTakenAnew
             | Self::NotLeading
             | Self::Busy(_) => None,
         }

@@ -185,7 +185,6 @@ async fn remove(ctx: &Context, volume: &Volume, delete: &Delete) -> Result<(), F
             .map_err(Failure::share(&target))?;
     }
     ctx.fence()?;
-    // TargetExists: an earlier attempt moved the data there, and what bears the old name now is not this volume's any more.
     let renamed = export
         .rename(&delete.dir, &delete.trash)
         .await
@@ -193,6 +192,11 @@ async fn remove(ctx: &Context, volume: &Volume, delete: &Delete) -> Result<(), F
     drop(moving);
     debug!(?renamed, "directory moved away");
     let removed = empty(ctx, &export, &target, &delete.trash).await?;
+    if renamed == Renamed::TargetExists {
+        // An earlier attempt moved the data there. What bears the old name now was made since then: a volume's that left it to this one, or
+        // somebody else's. The plan says which, when it is asked anew.
+        return Err(Failure::NameTakenAnew);
+    }
     info!(
         dir = delete.dir.as_str(),
         directories = removed.directories,
@@ -296,7 +300,7 @@ fn report(
             info!("volume deleted");
             Done::Settled
         }
-        Err(not_yet @ (Failure::Busy(_) | Failure::NotLeading)) => {
+        Err(not_yet @ (Failure::Busy(_) | Failure::NameTakenAnew | Failure::NotLeading)) => {
             debug!(reason = %not_yet, "not yet");
             Done::Later(MOMENT)
         }

@@ -112,6 +112,9 @@ fn bound(peer: SocketAddr, port: u16) -> io::Result<TcpSocket> {
         IpAddr::V6(Ipv6Addr::UNSPECIFIED)
     };
     let socket = unbound(peer)?;
+    // There are 512 of these ports. Closed in the usual way each would stay in TIME_WAIT for a minute, and a server that refuses every
+    // mount would soon have them all; reset, it is free at once. Whoever closes has all the answers that it will wait for.
+    SockRef::from(&socket).set_linger(Some(Duration::ZERO))?;
     socket.bind(SocketAddr::new(any, port))?;
     Ok(socket)
 }
