@@ -10,13 +10,18 @@ fail() {
 }
 
 # The kernel's start time of a pid (field 22 of stat; the name before it may hold spaces, so count from its end).
+# Of a killed process the first thread can be a zombie while others still hold its listening sockets: it is gone with the last of them.
 start_time() {
-    local stat
-    stat=$(cat "/proc/$1/stat" 2>/dev/null) || return 1
+    local stat pid=$1 threads
+    stat=$(cat "/proc/$pid/stat" 2>/dev/null) || return 1
     stat=${stat##*) }
     # shellcheck disable=SC2086
     set -- $stat
-    [ "$1" != Z ] && echo "${20}"
+    if [ "$1" = Z ]; then
+        threads=("/proc/$pid/task/"*)
+        [ ${#threads[@]} -gt 1 ] || return 1
+    fi
+    echo "${20}"
 }
 
 service_pid() { # NAME -> its pid, when it runs
