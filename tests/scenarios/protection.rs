@@ -18,6 +18,7 @@ pub fn scenarios() -> Vec<Scenario> {
         Scenario::of(volumes_of_others_protect_their_directories),
         Scenario::of(empty_parents_go_with_their_last_volume_and_others_stay),
         Scenario::of(all_volumes_of_one_directory_deleted_at_once_take_it_along),
+        Scenario::of(a_directory_left_under_the_name_of_one_on_its_way_out_goes_too),
         Scenario::of(a_claim_made_anew_while_its_old_volume_is_deleted_loses_nothing).alone(),
     ]
 }
@@ -167,6 +168,26 @@ async fn all_volumes_of_one_directory_deleted_at_once_take_it_along(stage: Stage
         stage.gone(volume).await;
     }
     assert_eq!(stage.entries(), [""; 0]);
+}
+
+/// The process died after it had moved the directory away. A later volume of the same directory came, went, and left it to the first one.
+async fn a_directory_left_under_the_name_of_one_on_its_way_out_goes_too(stage: Stage) {
+    let class = del(&stage, "shared", "shared").await;
+    let provisioner = stage.start();
+    let volume = stage.provision("data", &class).await;
+    stage.write("shared", "old");
+    provisioner.kill();
+    let hidden = stage.dir(".nfs-subdir-external-provisioner");
+    std::fs::create_dir_all(&hidden).unwrap();
+    let trash = hidden.join(name_of(&volume));
+    std::fs::rename(stage.dir("shared"), &trash).unwrap();
+    stage.write("shared", "left");
+    stage.delete_claim("data").await;
+    stage.volume_is(&name_of(&volume), "Released").await;
+    let _provisioner = stage.start_with(&stage.settings().with("ENABLE_LEADER_ELECTION", "false"));
+    stage.gone(&volume).await;
+    assert_eq!(stage.entries(), [""; 0]);
+    assert!(!trash.exists());
 }
 
 /// The share stands still while the old volume's deletion and the new claim meet.

@@ -267,7 +267,10 @@ async fn a_restart_in_mid_removal_is_got_over() {
         .unwrap()
         .unwrap();
     assert!(!lab.real("v").exists());
-    assert_eq!(export.stats().entries_removed(), 1011);
+    // An entry whose removal the dying server did and could not answer for is found gone, and not counted: at most those in flight.
+    let removed = export.stats().entries_removed();
+    let in_flight = Options::default().in_flight as u64;
+    assert!((1011 - in_flight..=1011).contains(&removed), "{removed}");
 }
 
 #[tokio::test]
