@@ -20,10 +20,11 @@ use self::leader::Leadership;
 use self::missing::Missing;
 use self::paths::Paths;
 use self::pulse::Pulse;
-use self::stores::{ClaimKey, Queues, Stores};
+use self::stores::{ClaimKey, Queues, Stores, VolumeKey};
 use self::volumes_api::VolumesApi;
 use crate::config::Limits;
 use crate::shares::Shares;
+use crate::telemetry::health::{Health, PATIENCE};
 use crate::telemetry::log::Repeats;
 use crate::telemetry::metrics::Metrics;
 
@@ -43,6 +44,7 @@ pub mod queue;
 pub mod scrape;
 pub mod stores;
 pub mod survey;
+mod sweep;
 mod tell;
 mod volume;
 pub mod volumes_api;
@@ -73,6 +75,10 @@ pub struct Context {
     pub leadership: Leadership,
     /// What is counted.
     pub metrics: Metrics,
+    /// Whether the loops turn.
+    pub health: Health,
+    /// Told when the API server has forbidden something.
+    pub forbidden: Notify,
     /// Told when a share answers (again).
     pub share_came_up: Notify,
     /// Whether this term has seen the volumes afresh.
@@ -122,31 +128,29 @@ impl Context {
     async fn lead(&self, drain: &CancellationToken) {
         self.stores.synced().await;
         let _term = Term::begin(self);
-        let claims = worker::work(&self.queues.claims, self.limits.claims, drain, |key| {
-            claim::attempt(self, key)
-        });
-        let volumes = worker::work(&self.queues.volumes, self.limits.volumes, drain, |key| {
-            volume::attempt(self, key)
-        });
-        let work = async { tokio::join!(claims, volumes) };
+        let hearts = ["claim workers", "volume workers", "sweep"]
+            .map(|name| self.health.heart(name, PATIENCE));
+        let claims = worker::Work {
+            queue: &self.queues.claims,
+            limit: self.limits.claims,
+            heart: &hearts[0],
+            span: |key: &ClaimKey| claim::span(self, key),
+        };
+        let volumes = worker::Work {
+            queue: &self.queues.volumes,
+            limit: self.limits.volumes,
+            heart: &hearts[1],
+            span: |key: &VolumeKey| volume::span(self, key),
+        };
+        let work = async {
+            tokio::join!(
+                claims.run(drain, |key| claim::attempt(self, key)),
+                volumes.run(drain, |key| volume::attempt(self, key)),
+            )
+        };
         tokio::select! {
             _ = work => {}
-            () = self.sweep() => {}
-        }
-    }
-
-    /// Removes leftovers of earlier runs from every share, now and whenever a share comes back.
-    async fn sweep(&self) {
-        loop {
-            for share in self.stores.served().all() {
-                if let Err(failure) = volume::sweep(self, share).await {
-                    debug!(
-                        reason = failure.message(),
-                        "leftovers of earlier runs stay for now"
-                    );
-                }
-            }
-            self.share_came_up.notified().await;
+            () = sweep::run(self, &hearts[2]) => {}
         }
     }
 
@@ -160,8 +164,14 @@ impl Context {
         if in_doubt {
             self.pulse.doubt();
         }
+        if failure.is_forbidden() {
+            self.forbidden.notify_one();
+        }
         if let Some(kept_back) = self.repeats.say(&failure.cause()) {
             error!(reason, kept_back, "{what}");
+        } else {
+            // So that the story of each claim is whole for those who ask for all of it.
+            debug!(reason, "{what}");
         }
     }
 }

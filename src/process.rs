@@ -33,7 +33,7 @@ use crate::controller::stores::{Queues, Stores};
 use crate::controller::volumes_api::VolumesApi;
 use crate::plan::{backoff, names};
 use crate::shares::{Changes, Shares};
-use crate::telemetry::health::Health;
+use crate::telemetry::health::{Health, PATIENCE};
 use crate::telemetry::http::{self, Pages};
 use crate::telemetry::log::Repeats;
 use crate::telemetry::metrics::Metrics;
@@ -41,9 +41,11 @@ use crate::telemetry::metrics::Metrics;
 mod background;
 mod connect;
 pub(crate) mod privilege;
+mod rights;
 
-use background::{beat, elect, follow_api, follow_shares, report_synced};
+use background::{beat, follow_api, follow_shares, report_synced};
 use connect::connect;
+use rights::elect;
 
 /// Why the process cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -90,7 +92,8 @@ pub(crate) async fn run_until_signalled(config: Config) -> Result<ExitCode, RunE
 /// # Errors
 /// [`RunError`]: nothing that waiting could cure. An API server or NFS server that does not answer is waited for.
 pub async fn run(config: Config, stop: CancellationToken) -> Result<(), RunError> {
-    Process::build(&config).await?.run(stop, config.grace).await
+    let process = Process::build(&config).await?;
+    Box::pin(process.run(stop, config.grace)).await
 }
 
 struct Signals {
@@ -105,9 +108,9 @@ struct Process {
     changes: Changes,
     writer: events::Writer,
     access: watch::Sender<Access>,
-    namespace: String,
+    /// Of the lock, where there is one.
+    namespace: Option<String>,
     leader: Option<Leader>,
-    health: Health,
     metrics_address: Option<SocketAddr>,
 }
 
@@ -132,10 +135,7 @@ impl Process {
         let client = connect(config, &identity, &metrics).await?;
         let component = names::event_component(&config.provisioner, &identity);
         let (events, writer) = Events::new(client.clone(), &component, events::Options::default());
-        let namespace = config
-            .lock
-            .as_ref()
-            .map_or_else(|| "default".to_owned(), |lock| lock.namespace.clone());
+        let namespace = config.lock.as_ref().map(|lock| lock.namespace.clone());
         let (leader, leadership) = match &config.lock {
             Some(lock) => {
                 let setup = leader::Setup {
@@ -175,6 +175,8 @@ impl Process {
             access: asked,
             leadership,
             metrics,
+            health: Health::default(),
+            forbidden: Notify::new(),
             share_came_up: Notify::new(),
             hindsight: Hindsight::default(),
             repeats: Repeats::default(),
@@ -189,7 +191,6 @@ impl Process {
             access,
             namespace,
             leader,
-            health: Health::default(),
             metrics_address: config.metrics,
         })
     }
@@ -203,20 +204,21 @@ impl Process {
             access,
             namespace,
             leader,
-            health,
             metrics_address,
         } = self;
+        let health = ctx.health.clone();
         let mut background = JoinSet::new();
         let (synced, answered) = (
             health.condition("stores synced"),
             health.condition("default share answered"),
         );
-        background.spawn(ctx.stores.clone().run(client.clone()));
+        background.spawn(ctx.stores.clone().run(client.clone(), health.clone()));
         background.spawn(report_synced(ctx.clone(), synced));
         background.spawn(follow_shares(ctx.clone(), changes, answered));
         background.spawn(follow_api(ctx.clone(), client.clone()));
         background.spawn(beat(health.clone()));
         background.spawn(scrape::run(ctx.clone()));
+        let heart = health.heart("event writer", PATIENCE);
         if let Some(address) = metrics_address {
             let pages = Pages {
                 metrics: ctx.metrics.clone(),
@@ -224,9 +226,16 @@ impl Process {
             };
             background.spawn(http::run(address, pages, CancellationToken::new()));
         }
-        let writing = tokio::spawn(writer.run());
+        let writing = tokio::spawn(writer.run(heart));
         let resign = CancellationToken::new();
-        let election = elect(&client, &namespace, &access, &ctx, leader, &resign);
+        let election = elect(
+            &client,
+            namespace.as_deref(),
+            &access,
+            &ctx,
+            leader,
+            &resign,
+        );
         let work = async {
             let outcome = tokio::select! {
                 () = work_once_allowed(&ctx, &stop) => Ok(()),

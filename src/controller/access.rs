@@ -108,13 +108,13 @@ impl Access {
         }
     }
 
-    /// Asks for everything; about 20 small requests. `lock_namespace` is where the lock lives.
+    /// Asks for everything; about 20 small requests. `lock_namespace` is where the lock lives; `None`: there is none, and its rules are not asked for.
     ///
     /// An API server that knows no such question gives [`Access::of_go`].
     ///
     /// # Errors
     /// The API server was not reached, is in trouble, or refuses the question ([`Error::is_refusal`]): ask again.
-    pub async fn ask(client: &Client, lock_namespace: &str) -> Result<Self, Error> {
+    pub async fn ask(client: &Client, lock_namespace: Option<&str>) -> Result<Self, Error> {
         let answers = stream::iter(questions(lock_namespace))
             .map(|permission| ask_one(client, permission))
             .buffered(AT_ONCE)
@@ -174,9 +174,9 @@ impl Access {
         }
     }
 
-    /// One line for each extra that is left off, and one for each rule that is missing; once after a change.
-    pub fn log(&self) {
-        if !self.leases {
+    /// One line for each extra that is left off, and one for each rule that is missing; once after a change. `locks`: whether there is to be a lock.
+    pub fn log(&self, locks: bool) {
+        if locks && !self.leases {
             info!(missing = %rule(&LEASES), instead = "Endpoints", "lease lock left off");
         }
         if self.volume_finalizer.is_none() {
@@ -197,11 +197,11 @@ fn rule((group, resource, verbs): &(&str, &str, &[&str])) -> String {
     format!("{} on {resource}{dot}{group}", verbs.join(", "))
 }
 
-fn questions(lock_namespace: &str) -> Vec<Permission> {
+fn questions(lock_namespace: Option<&str>) -> Vec<Permission> {
     let cluster = NEEDED.iter().chain([&VOLUMES]).map(|rule| (rule, None));
-    let local = [&LOCK, &LEASES]
+    let local = lock_namespace
         .into_iter()
-        .map(|rule| (rule, Some(lock_namespace.to_owned())));
+        .flat_map(|namespace| [&LOCK, &LEASES].map(|rule| (rule, Some(namespace.to_owned()))));
     cluster
         .chain(local)
         .flat_map(|(&(group, resource, verbs), namespace)| {
@@ -283,7 +283,7 @@ mod tests {
             review["status"] = json!({"allowed": rules.contains(&wanted.as_str())});
             (StatusCode::CREATED, review)
         });
-        Access::ask(&client, "storage").await.unwrap()
+        Access::ask(&client, Some("storage")).await.unwrap()
     }
 
     const GO: [&str; 14] = [
@@ -341,6 +341,24 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn without_a_lock_nothing_is_asked_about_one() {
+        let (client, log) = mk_client(|asked| async move {
+            let mut review = asked.body;
+            review["status"] = json!({"allowed": false});
+            (StatusCode::CREATED, review)
+        });
+        let access = Access::ask(&client, None).await.unwrap();
+        assert!(!access.missing.is_empty() && !access.missing.iter().any(is_lock));
+        let asked: Vec<_> = log.all();
+        let about = |asked: &double::Asked| asked.body["spec"]["resourceAttributes"].clone();
+        assert!(asked.iter().map(about).all(|about| {
+            about["namespace"].is_null()
+                && about["resource"] != "leases"
+                && about["resource"] != "endpoints"
+        }));
+    }
+
+    #[tokio::test]
     async fn endpoints_are_not_missed_where_leases_serve() {
         let access = asked(leaked(&[&GO[..11], &LEASES])).await;
         assert_eq!((access.missing, access.old_lock), (vec![], OldLock::Hidden));
@@ -373,7 +391,7 @@ mod tests {
         for code in [StatusCode::NOT_FOUND, StatusCode::METHOD_NOT_ALLOWED] {
             let (client, _log) = mk_client(move |_| async move { double::status(code, "No") });
             assert_eq!(
-                Access::ask(&client, "storage").await.unwrap(),
+                Access::ask(&client, Some("storage")).await.unwrap(),
                 Access::of_go()
             );
         }
@@ -388,7 +406,7 @@ mod tests {
             StatusCode::FORBIDDEN,
         ] {
             let (client, _log) = mk_client(move |_| async move { double::status(code, "Later") });
-            let error = Access::ask(&client, "storage").await.unwrap_err();
+            let error = Access::ask(&client, Some("storage")).await.unwrap_err();
             assert_eq!(error.is_refusal(), code == StatusCode::FORBIDDEN);
             assert!(error.to_string().starts_with("asking for"), "{error}");
         }

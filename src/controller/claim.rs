@@ -8,7 +8,8 @@
 use std::time::Duration;
 
 use nfs_export::{Created, Export, Target};
-use tracing::{Instrument, debug, info, info_span, warn};
+use tracing::field::display;
+use tracing::{Span, debug, info, info_span, warn};
 
 use super::failure::Failure;
 use super::queue::Done;
@@ -44,14 +45,16 @@ enum Provisioned {
     ClaimGone,
 }
 
-/// Works on one claim once.
-pub(super) async fn attempt(ctx: &Context, key: ClaimKey) -> Done {
-    let span = info_span!("claim", claim = %key);
-    reconcile(ctx, &key).instrument(span).await
+/// What every line about a claim bears: its name, and its volume's.
+pub(super) fn span(ctx: &Context, key: &ClaimKey) -> Span {
+    let claim = ctx.stores.claim(key);
+    let volume = claim.map(|claim| display(names::volume(&claim.uid)));
+    info_span!("claim", claim = %key, volume)
 }
 
-async fn reconcile(ctx: &Context, key: &ClaimKey) -> Done {
-    let Some(seen) = observe(ctx, key) else {
+/// Works on one claim once, within its [`span`].
+pub(super) async fn attempt(ctx: &Context, key: ClaimKey) -> Done {
+    let Some(seen) = observe(ctx, &key) else {
         return Done::Settled; // gone, bound, or never ours
     };
     let plan = decide(ctx, &seen); // no client
@@ -240,11 +243,7 @@ fn report(
     match outcome {
         Ok(Provisioned::Whole) => {
             timing.succeeded();
-            info!(
-                volume = provision.volume,
-                dir = provision.dir.as_str(),
-                "volume provisioned"
-            );
+            info!(dir = provision.dir.as_str(), "volume provisioned");
             let message = format!("Successfully provisioned volume {}", provision.volume);
             ctx.tell(&*seen.claim, "ProvisioningSucceeded", message);
             Done::Settled

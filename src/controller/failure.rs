@@ -96,6 +96,11 @@ impl Failure {
         }
     }
 
+    /// The API server does not allow it.
+    pub fn is_forbidden(&self) -> bool {
+        matches!(self, Self::Api { source: kube::Error::Api(status), .. } if status.code == 403)
+    }
+
     fn advice(&self) -> Option<String> {
         match self {
             Self::Share { source, .. } => source.advice(),

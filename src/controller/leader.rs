@@ -28,6 +28,7 @@ use crate::{
         events::Events,
     },
     plan::lock::Terms,
+    telemetry::health::{Health, PATIENCE},
 };
 use candidate::Candidate;
 use object::LockObject;
@@ -82,19 +83,21 @@ impl Leader {
     /// it allows no lock at all nothing is tried, and it is asked again every minute.
     ///
     /// Cancel `stop` only after the work has ended: up to then the lock is renewed.
-    pub async fn run(self, access: Access, stop: CancellationToken) {
+    pub async fn run(self, access: Access, health: &Health, stop: CancellationToken) {
         let Self {
             client,
             setup,
             events,
             current,
         } = self;
+        // In one turn each of the objects is looked at and one is written, for half a renewal deadline each at most.
+        let heart = health.heart("leader election", PATIENCE + 2 * setup.terms.lease);
         let found = tokio::select! {
-            found = objects(&client, &setup, access) => found,
+            found = heart.while_waiting(objects(&client, &setup, access)) => found,
             () = stop.cancelled() => return,
         };
         let (lock, old) = found;
-        let mut candidate = Candidate::new(View::new(setup, lock, old), events);
+        let mut candidate = Candidate::new(View::new(setup, lock, old), events, heart);
         tokio::select! {
             () = candidate.elect(&current) => {}
             () = stop.cancelled() => {}
@@ -134,9 +137,10 @@ async fn objects(
             name, "neither Lease nor Endpoints allowed: no lock, standing by"
         );
         sleep(ASK_AGAIN).await;
-        match Access::ask(client, namespace).await {
-            Ok(answer) => access = answer,
-            Err(error) => debug!(error = &error as &dyn std::error::Error, "access not known"),
+        match timeout(ASK_AGAIN, Access::ask(client, Some(namespace))).await {
+            Ok(Ok(answer)) => access = answer,
+            Ok(Err(error)) => debug!(error = &error as &dyn std::error::Error, "access not known"),
+            Err(_elapsed) => debug!("access not known in time"),
         }
     }
 }

@@ -19,14 +19,18 @@ use super::{
 };
 use crate::{
     plan::facts::{Request, Standing},
-    telemetry::metrics::{Metrics, Readings, families as f},
+    telemetry::{
+        health::PATIENCE,
+        metrics::{Metrics, Readings, families as f},
+    },
 };
 
 /// From here on every scrape reads `ctx`'s rooms; looks after how full the shares are, for ever.
 pub async fn run(ctx: Arc<Context>) {
     let survey = Arc::new(Survey::default());
     plug(&ctx, survey.clone());
-    survey.run(&ctx.shares).await;
+    let heart = ctx.health.heart("survey", PATIENCE);
+    survey.run(&ctx.shares, &heart).await;
 }
 
 fn plug(ctx: &Arc<Context>, survey: Arc<Survey>) {

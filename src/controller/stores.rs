@@ -22,6 +22,7 @@ use super::queue::Queue;
 use crate::plan::facts::{Claim, Class, Volume};
 use crate::plan::occupied::Occupied;
 use crate::plan::shares::{Served, Share};
+use crate::telemetry::health::{Health, Heart, PATIENCE};
 
 mod claims;
 mod classes;
@@ -127,23 +128,29 @@ impl Stores {
         }
     }
 
-    /// Follows the cluster for ever.
-    pub async fn run(self: Arc<Self>, client: Client) {
+    /// Follows the cluster for ever; `health` hears of each watch.
+    pub async fn run(self: Arc<Self>, client: Client, health: Health) {
+        let [claims, classes, volumes] =
+            ["claim watch", "class watch", "volume watch"].map(|name| health.heart(name, PATIENCE));
+        let intake = (
+            claims::Intake::new(self.clone()),
+            classes::Intake::new(self.clone()),
+        );
         tokio::join!(
-            follow::<PersistentVolumeClaim>(client.clone(), claims::Intake::new(self.clone())),
-            follow::<StorageClass>(client.clone(), classes::Intake::new(self.clone())),
-            self.follow_volumes(client),
+            follow::<PersistentVolumeClaim>(client.clone(), intake.0, &claims),
+            follow::<StorageClass>(client.clone(), intake.1, &classes),
+            self.follow_volumes(client, &volumes),
         );
     }
 
     /// A new list replaces the watch, and the watch goes on from there. Meanwhile the store keeps what it has.
-    async fn follow_volumes(self: &Arc<Self>, client: Client) {
+    async fn follow_volumes(self: &Arc<Self>, client: Client, heart: &Heart) {
         let mut wanted = self.wanted.subscribe();
         loop {
             let number = *wanted.borrow_and_update();
             let intake = volumes::Intake::new(self.clone(), number);
             tokio::select! {
-                () = follow::<PersistentVolume>(client.clone(), intake) => {}
+                () = follow::<PersistentVolume>(client.clone(), intake, heart) => {}
                 _ = wanted.changed() => {}
             }
         }

@@ -13,7 +13,7 @@ use nfs_export::{Export, FsStat, State, Target};
 use tokio::time::{Instant, sleep};
 use tracing::debug;
 
-use crate::{plan::names, shares::Shares};
+use crate::{plan::names, shares::Shares, telemetry::health::Heart};
 
 /// Between two looks at a share; FSSTAT is one small call.
 const EVERY: Duration = Duration::from_secs(30);
@@ -45,9 +45,10 @@ pub struct Found {
 
 impl Survey {
     /// Looks at `shares` for ever; one that hangs holds no other up.
-    pub async fn run(&self, shares: &Shares) {
+    pub async fn run(&self, shares: &Shares, heart: &Heart) {
         let (mut known, mut following) = (HashSet::new(), FuturesUnordered::new());
         loop {
+            heart.beat();
             for export in shares.all() {
                 if known.insert(export.target().clone()) {
                     following.push(self.follow(export));

@@ -10,7 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nfs_export::{Export, Removed, Renamed, SubDir, Target};
-use tracing::{Instrument, debug, info, info_span, warn};
+use tracing::field::display;
+use tracing::{Span, debug, info, info_span, warn};
 
 use super::access::Write;
 use super::failure::Failure;
@@ -18,7 +19,6 @@ use super::queue::Done;
 use super::stores::VolumeKey;
 use super::{Context, parents};
 use crate::plan::facts::{Class, Volume};
-use crate::plan::names;
 use crate::plan::shares::Share;
 use crate::plan::volume::{self as plan, Archive, Delete, KeepData, Surroundings, VolumePlan};
 use crate::telemetry::metrics::Attempt;
@@ -35,14 +35,16 @@ struct Observed {
     class: Option<Arc<Class>>,
 }
 
-/// Works on one volume once.
-pub(super) async fn attempt(ctx: &Context, key: VolumeKey) -> Done {
-    let span = info_span!("volume", volume = %key);
-    reconcile(ctx, &key).instrument(span).await
+/// What every line about a volume bears: its claim's name and its own, in the same fields as the lines about the claim.
+pub(super) fn span(ctx: &Context, key: &VolumeKey) -> Span {
+    let volume = ctx.stores.volume(key);
+    let claim = volume.and_then(|volume| volume.claim.clone()).map(display);
+    info_span!("volume", claim, volume = %key)
 }
 
-async fn reconcile(ctx: &Context, key: &VolumeKey) -> Done {
-    let Some((seen, plan)) = look(ctx, key).await else {
+/// Works on one volume once, within its [`span`].
+pub(super) async fn attempt(ctx: &Context, key: VolumeKey) -> Done {
+    let Some((seen, plan)) = look(ctx, &key).await else {
         return Done::Settled; // gone
     };
     match &plan {
@@ -215,7 +217,8 @@ async fn drop_leftovers(ctx: &Context, keep: &KeepData) -> Result<(), Failure> {
     empty(ctx, &export, &target, &keep.trash).await.map(drop)
 }
 
-async fn empty(
+/// Removes what was renamed away.
+pub(super) async fn empty(
     ctx: &Context,
     export: &Export,
     target: &Target,
@@ -228,7 +231,8 @@ async fn empty(
         .map_err(Failure::share(target))
 }
 
-fn open(ctx: &Context, share: &Share) -> (Target, Export) {
+/// The export of a share.
+pub(super) fn open(ctx: &Context, share: &Share) -> (Target, Export) {
     let target = Target::from(share);
     let export = ctx.shares.export(&target);
     (target, export)
@@ -245,41 +249,6 @@ async fn release(ctx: &Context, volume: &Volume) -> Result<(), Failure> {
         .release(volume, how.unwrap_or(Write::Patch))
         .await
 }
-
-/// Removes what a crash left in the hidden folder of a share and that no volume answers for any more. An entry there was decided on before it was
-/// moved, by whichever provisioner shares the share.
-pub(super) async fn sweep(ctx: &Context, share: &Share) -> Result<(), Failure> {
-    let (target, export) = open(ctx, share);
-    let Ok(hidden) = names::hidden() else {
-        return Ok(());
-    };
-    for entry in export
-        .list(Some(&hidden), SWEEP_AT_MOST)
-        .await
-        .map_err(Failure::share(&target))?
-    {
-        let Ok(name) = String::from_utf8(entry.name) else {
-            continue;
-        };
-        let Ok(trash) = hidden.join(&name) else {
-            continue;
-        };
-        if ctx.stores.volume(&name).is_none() {
-            let removed = empty(ctx, &export, &target, &trash).await?;
-            info!(
-                server = target.server,
-                path = target.path,
-                trash = name,
-                files = removed.files,
-                "leftover of an earlier run removed"
-            );
-        }
-    }
-    Ok(())
-}
-
-/// The next term as leader takes the rest.
-const SWEEP_AT_MOST: usize = 10_000;
 
 // --- report ---
 

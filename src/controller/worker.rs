@@ -1,44 +1,61 @@
 //! The loop that takes keys from a queue and works on a bounded number of them at once.
 
-use std::fmt::Debug;
 use std::hash::Hash;
 use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use tokio_util::sync::CancellationToken;
-use tracing::debug;
+use tracing::{Instrument, Span, debug};
 
 use super::queue::{Done, Queue};
+use crate::telemetry::health::Heart;
 
-/// Works on the keys of `queue`, at most `limit` at once.
-///
-/// Once `drain` is cancelled no key is taken any more and the attempts under way are finished. Dropping the future cuts them off
-/// where they are; every attempt can be repeated, so the next leader finishes them.
-pub(super) async fn work<K, F>(
-    queue: &Queue<K>,
-    limit: usize,
-    drain: &CancellationToken,
-    attempt: impl Fn(K) -> F,
-) where
-    K: Clone + Debug + Eq + Hash,
-    F: Future<Output = Done>,
-{
-    let mut running = FuturesUnordered::new();
-    loop {
-        let takes = running.len() < limit && !drain.is_cancelled();
-        tokio::select! {
-            key = queue.next(), if takes => {
-                let attempt = attempt(key.clone());
-                running.push(async move { (key, attempt.await) });
-            }
-            Some((key, how)) = running.next() => {
-                if let Some(delay) = queue.done(&key, how) && delay > Duration::ZERO {
-                    debug!(?key, ?delay, "again later");
+/// The work on one queue.
+pub(super) struct Work<'a, K, S> {
+    /// Where keys come from and go back to.
+    pub(super) queue: &'a Queue<K>,
+    /// Attempts at once at most.
+    pub(super) limit: usize,
+    /// Beats while the loop turns.
+    pub(super) heart: &'a Heart,
+    /// What the log lines of a key's attempts have in common.
+    pub(super) span: S,
+}
+
+// === impl Work ===
+
+impl<K: Clone + Eq + Hash, S: Fn(&K) -> Span> Work<'_, K, S> {
+    /// Works on the keys of the queue. Once `drain` is cancelled no key is taken any more and the attempts under way are finished. Dropping the
+    /// future cuts them off where they are; every attempt can be repeated, so the next leader finishes them.
+    pub(super) async fn run<F>(self, drain: &CancellationToken, attempt: impl Fn(K) -> F)
+    where
+        F: Future<Output = Done>,
+    {
+        let Self {
+            queue,
+            limit,
+            heart,
+            span,
+        } = self;
+        let mut running = FuturesUnordered::new();
+        let mut beats = heart.beats();
+        while !drain.is_cancelled() || !running.is_empty() {
+            let takes = running.len() < limit && !drain.is_cancelled();
+            tokio::select! {
+                key = queue.next(), if takes => {
+                    let span = span(&key);
+                    let attempt = attempt(key.clone()).instrument(span.clone());
+                    running.push(async move { (key, span, attempt.await) });
                 }
+                Some((key, span, how)) = running.next() => {
+                    if let Some(delay) = queue.done(&key, how) && delay > Duration::ZERO {
+                        span.in_scope(|| debug!(?delay, "again later"));
+                    }
+                }
+                () = beats.next() => {}
+                () = drain.cancelled(), if takes => {}
             }
-            () = drain.cancelled(), if takes => {}
-            else => return,
         }
     }
 }
@@ -50,6 +67,87 @@ mod tests {
     use tokio::sync::Semaphore;
 
     use super::*;
+    use crate::telemetry::health::{Health, PATIENCE};
+
+    fn mk_heart() -> Heart {
+        Health::default().heart("workers", PATIENCE)
+    }
+
+    fn mk_work<'a, K>(
+        queue: &'a Queue<K>,
+        limit: usize,
+        heart: &'a Heart,
+    ) -> Work<'a, K, impl Fn(&K) -> Span> {
+        Work {
+            queue,
+            limit,
+            heart,
+            span: |_: &K| Span::none(),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn workers_without_work_and_those_with_a_long_one_are_alive() {
+        let queue = Queue::new(|_| Duration::from_secs(1));
+        queue.open();
+        queue.add("takes hours");
+        let (health, drain) = (Health::default(), CancellationToken::new());
+        for limit in [1, 2] {
+            let heart = health.heart("workers", PATIENCE);
+            let work = mk_work(&queue, limit, &heart);
+            let run = work.run(&drain, |_| std::future::pending());
+            let look = async {
+                for _ in 0..3600 {
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                    assert!(health.alive().is_well());
+                }
+            };
+            tokio::select! {
+                () = run => panic!("nobody asked it to end"),
+                () = look => {}
+            }
+        }
+    }
+
+    #[test]
+    fn workers_that_are_blocked_are_dead_until_they_turn_again() {
+        let threads = || {
+            let mut builder = tokio::runtime::Builder::new_multi_thread();
+            builder.worker_threads(1).enable_all().build().unwrap()
+        };
+        let (release, blocked) = std::sync::mpsc::channel::<()>();
+        let (health, runtime, drain) = (Health::default(), threads(), CancellationToken::new());
+        let heart = health.heart("workers", Duration::from_millis(200));
+        let ended = drain.clone();
+        let blocked = std::sync::Mutex::new(blocked);
+        let workers = runtime.spawn(async move {
+            let queue = Queue::new(|_| Duration::from_secs(1));
+            queue.open();
+            queue.add("blocks its thread");
+            let attempt = |_| async {
+                let _ = blocked.lock().unwrap().recv();
+                Done::Settled
+            };
+            mk_work(&queue, 1, &heart).run(&ended, attempt).await;
+        });
+        let until = |is_well: bool| {
+            let begin = std::time::Instant::now();
+            while health.alive().is_well() != is_well {
+                assert!(
+                    begin.elapsed() < Duration::from_secs(20),
+                    "still {}",
+                    !is_well
+                );
+                std::thread::yield_now();
+            }
+        };
+        until(false);
+        release.send(()).unwrap();
+        until(true);
+        drain.cancel();
+        runtime.block_on(workers).unwrap();
+        assert!(health.alive().0.is_empty(), "ended in order");
+    }
 
     #[tokio::test(start_paused = true)]
     async fn no_more_than_the_limit_run_at_once_and_draining_finishes_them() {
@@ -75,7 +173,9 @@ mod tests {
             drain.cancel();
             gate.add_permits(10);
         };
-        tokio::join!(work(&queue, 3, &drain, attempt), drive);
+        let heart = mk_heart();
+        let work = mk_work(&queue, 3, &heart);
+        tokio::join!(work.run(&drain, attempt), drive);
         assert_eq!((most.get(), finished.get()), (3, 3));
         assert_eq!(queue.depth().ready, 7);
     }
@@ -87,7 +187,9 @@ mod tests {
         queue.add("a");
         let drain = CancellationToken::new();
         let tries = Cell::new(0);
-        work(&queue, 4, &drain, |_| {
+        let heart = mk_heart();
+        let work = mk_work(&queue, 4, &heart);
+        work.run(&drain, |_| {
             tries.set(tries.get() + 1);
             let how = if tries.get() < 3 {
                 Done::Failed

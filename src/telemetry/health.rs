@@ -8,7 +8,11 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
+
+/// How long a loop may go without a turn. Nothing in a turn takes that long, be it on a node without a processor to spare; and a
+/// restart is no better off there.
+pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// All loops and conditions of the process; cheap to clone.
 #[derive(Debug, Clone, Default)]
@@ -43,6 +47,13 @@ pub struct Heart {
     index: usize,
 }
 
+/// The pulse of one loop, beside its work.
+#[derive(Debug)]
+pub struct Beats<'a> {
+    heart: &'a Heart,
+    interval: Interval,
+}
+
 /// The hand on one condition; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Ready {
@@ -57,14 +68,21 @@ pub struct Report(pub Vec<(&'static str, Option<String>)>);
 // === impl Health ===
 
 impl Health {
-    /// Watches a loop that beats at least every `patience`, from now on.
+    /// Watches a loop that beats at least every `patience`, from now on. A loop of this name that has ended begins anew: those of a
+    /// leader come and go with its terms.
     pub fn heart(&self, name: &'static str, patience: Duration) -> Heart {
+        let watched = Loop {
+            name,
+            patience,
+            last: Some(Instant::now()),
+        };
         let index = self.with(|parts| {
-            parts.loops.push(Loop {
-                name,
-                patience,
-                last: Some(Instant::now()),
-            });
+            let ended = |one: &Loop| one.name == name && one.last.is_none();
+            if let Some(index) = parts.loops.iter().position(ended) {
+                parts.loops[index] = watched;
+                return index;
+            }
+            parts.loops.push(watched);
             parts.loops.len() - 1
         });
         Heart {
@@ -136,15 +154,27 @@ impl Heart {
         self.set(Some(Instant::now()));
     }
 
-    /// Waits for `what` and beats meanwhile: for loops that may have nothing to do for hours, but must be polled.
-    pub async fn while_waiting<F: Future>(&self, what: F) -> F::Output {
+    /// Beats that a loop takes in beside its work, in the same `select!`: one that is not polled has none.
+    pub fn beats(&self) -> Beats<'_> {
         let patience = self.health.with(|parts| parts.loops[self.index].patience);
-        let mut what = std::pin::pin!(what);
+        let mut interval = interval(patience / 6);
+        interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Beats {
+            heart: self,
+            interval,
+        }
+    }
+
+    /// Waits for `what` and beats meanwhile: for what may have nothing to do for hours, but must be polled.
+    pub async fn while_waiting<F: Future>(&self, what: F) -> F::Output {
+        let (mut beats, mut what) = (self.beats(), std::pin::pin!(what));
         loop {
-            self.beat();
-            if let Ok(done) = timeout(patience / 3, &mut what).await {
-                self.beat();
-                return done;
+            tokio::select! {
+                done = &mut what => {
+                    self.beat();
+                    return done;
+                }
+                () = beats.next() => {}
             }
         }
     }
@@ -158,6 +188,16 @@ impl Heart {
 impl Drop for Heart {
     fn drop(&mut self) {
         self.set(None);
+    }
+}
+
+// === impl Beats ===
+
+impl Beats<'_> {
+    /// The next beat, the first at once. Dropping the future misses none.
+    pub async fn next(&mut self) {
+        self.interval.tick().await;
+        self.heart.beat();
     }
 }
 
@@ -192,8 +232,6 @@ impl Report {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const PATIENCE: Duration = Duration::from_secs(30);
 
     fn said(report: &Report) -> Vec<(&'static str, Option<&str>)> {
         report
@@ -246,6 +284,19 @@ mod tests {
         drop(health.heart("claims", PATIENCE));
         tokio::time::sleep(PATIENCE * 2).await;
         assert_eq!(health.alive(), Report(vec![]));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_loop_that_begins_anew_takes_its_old_place() {
+        let health = Health::default();
+        for _ in 0..3 {
+            drop(health.heart("claims", PATIENCE));
+        }
+        let (_one, _other) = (
+            health.heart("claims", PATIENCE),
+            health.heart("claims", PATIENCE),
+        );
+        assert_eq!(said(&health.alive()), [("claims", None), ("claims", None)]);
     }
 
     #[test]

@@ -1,8 +1,10 @@
-//! Log lines: one an event, on stderr, as text for people at a terminal and as JSON otherwise.
+//! Log lines: one an event, on stderr, as text for people at a terminal and as JSON otherwise. Whatever is done about a claim or its volume is
+//! said within a span that names both, `claim=NAMESPACE/NAME` and `volume=NAME`: in both forms one text finds the whole story.
 //!
 //! Which lines is settled in [`config`](crate::config): `RUST_LOG`, else `LOG_LEVEL`, else klog's `-v`. With a bare level, what libraries say
 //! below a warning is left out.
 
+mod json;
 mod repeats;
 
 use std::io::{self, IsTerminal};
@@ -11,7 +13,7 @@ use tracing::Subscriber;
 use tracing_subscriber::{
     EnvFilter, Layer,
     filter::{LevelFilter, ParseError},
-    fmt,
+    fmt::{self, format::JsonFields},
     layer::SubscriberExt,
     registry::LookupSpan,
     util::{SubscriberInitExt, TryInitError},
@@ -112,10 +114,8 @@ where
     W: for<'a> fmt::MakeWriter<'a> + 'static,
 {
     fmt::layer()
-        .json()
-        .flatten_event(true)
-        .with_current_span(false)
-        .with_span_list(true)
+        .fmt_fields(JsonFields::new())
+        .event_format(json::Lines)
         .with_writer(to)
 }
 
@@ -140,7 +140,11 @@ fn filter(asked: &str) -> Result<EnvFilter, Error> {
 mod tests {
     use std::sync::{Arc, Mutex};
 
-    use tracing::{info, info_span, subscriber::with_default};
+    use tracing::{
+        field::{Empty, display},
+        info, info_span,
+        subscriber::with_default,
+    };
 
     use super::*;
 
@@ -204,25 +208,51 @@ mod tests {
     }
 
     fn story() {
-        let _claim = info_span!("claim", claim = "ns/name").entered();
-        let _call = info_span!("call", procedure = "MKDIR").entered();
-        info!(volume = "pvc-1", "provisioned");
+        let claim = info_span!("claim", claim = %"ns/name", volume = Empty, call = "none");
+        claim.record("volume", display("pvc-1"));
+        let _claim = claim.entered();
+        let _call = info_span!("call", call = "MKDIR").entered();
+        let error = Said(kube::Error::LinesCodecMaxLineLengthExceeded);
+        info!(
+            files = 2,
+            level = "high",
+            error = &error as &dyn std::error::Error,
+            "provisioned"
+        );
     }
 
     #[test]
-    fn a_json_line_holds_the_fields_of_the_event_and_of_its_spans() {
+    fn a_json_line_is_flat_and_holds_the_fields_of_the_event_and_of_its_spans() {
         let kept = Kept::default();
         let to = kept.clone();
         with_default(
             tracing_subscriber::registry().with(json(move || to.clone())),
             story,
         );
-        let line: serde_json::Value = serde_json::from_str(&kept.text()).unwrap();
-        assert_eq!(
-            (&line["message"], &line["volume"], &line["level"]),
-            (&"provisioned".into(), &"pvc-1".into(), &"INFO".into())
+        let text = kept.text();
+        let mut line: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let said: jiff::Timestamp = line["timestamp"].as_str().unwrap().parse().unwrap();
+        assert!(said.duration_until(jiff::Timestamp::now()).as_secs() < 60);
+        line["timestamp"] = "now".into();
+        let expected = serde_json::json!({
+            "timestamp": "now",
+            "level": "INFO",
+            "message": "provisioned",
+            "claim": "ns/name",
+            "volume": "pvc-1",
+            "call": "MKDIR",
+            "files": 2,
+            "error": "cannot look: Error finding newline character",
+            "target": "nfs_subdir_external_provisioner::telemetry::log::tests",
+        });
+        assert_eq!(line, expected);
+        // People read it too: when, how bad, and what come first.
+        assert!(
+            text.starts_with("{\"timestamp\":\"")
+                && text.contains("\",\"level\":\"INFO\",\"message\":\"provisioned\",\""),
+            "{text}"
         );
-        assert_eq!(line["spans"][0]["claim"], "ns/name");
+        assert_eq!(text.matches("\"level\"").count(), 1);
     }
 
     #[test]
@@ -235,7 +265,9 @@ mod tests {
         );
         let line = kept.text();
         assert!(
-            line.contains("claim=\"ns/name\"") && line.contains("provisioned volume=\"pvc-1\""),
+            line.contains("claim=ns/name")
+                && line.contains("volume=pvc-1")
+                && line.contains("provisioned files=2"),
             "{line}"
         );
         assert!(!line.contains('\u{1b}'), "{line:?}");

@@ -22,6 +22,7 @@ use libtest_mimic::Arguments;
 
 mod expect;
 mod fixtures;
+mod pages;
 mod provisioner;
 mod scenario;
 mod stage;
@@ -35,9 +36,11 @@ mod crash;
 mod events;
 mod faults;
 mod finalizer;
+mod health;
 mod lock;
 mod metrics;
 mod pattern;
+mod permissions;
 mod protection;
 mod random;
 mod reclaim;
@@ -47,6 +50,7 @@ mod servers;
 mod settings;
 mod shares;
 mod shutdown;
+mod story;
 mod upgrade;
 mod volume;
 
@@ -67,9 +71,11 @@ fn all() -> Vec<scenario::Scenario> {
         events::scenarios(),
         faults::scenarios(),
         finalizer::scenarios(),
+        health::scenarios(),
         lock::scenarios(),
         metrics::scenarios(),
         pattern::scenarios(),
+        permissions::scenarios(),
         protection::scenarios(),
         random::scenarios(),
         reclaim::scenarios(),
@@ -79,6 +85,7 @@ fn all() -> Vec<scenario::Scenario> {
         settings::scenarios(),
         shares::scenarios(),
         shutdown::scenarios(),
+        story::scenarios(),
         upgrade::scenarios(),
         volume::scenarios(),
     ]

@@ -1,29 +1,15 @@
 //! What is served to Prometheus, under the library's names.
 
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
-
 use serde_json::json;
 
 use crate::expect::eventually;
+use crate::pages::Pages;
 use crate::scenario::Scenario;
 use crate::stage::Stage;
 
 /// The facts.
 pub fn scenarios() -> Vec<Scenario> {
     vec![Scenario::of(the_librarys_metrics_are_served)]
-}
-
-fn get(port: u16, path: &str) -> Option<String> {
-    let mut connection = TcpStream::connect(("127.0.0.1", port)).ok()?;
-    write!(
-        connection,
-        "GET {path} HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n"
-    )
-    .ok()?;
-    let mut text = String::new();
-    connection.read_to_string(&mut text).ok()?;
-    Some(text)
 }
 
 /// The value of the sample of this name and class.
@@ -37,14 +23,8 @@ fn sample(text: &str, name: &str, class: &str) -> Option<f64> {
 }
 
 async fn the_librarys_metrics_are_served(stage: Stage) {
-    let port = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
-    let settings = stage
-        .settings()
-        .with("METRICS_ADDR", format!("127.0.0.1:{port}"));
+    let pages = Pages::new();
+    let settings = pages.served_by(stage.settings());
     let class = stage
         .class("plain", json!({"archiveOnDelete": "false"}))
         .await;
@@ -81,7 +61,7 @@ async fn the_librarys_metrics_are_served(stage: Stage) {
     ];
     for (name, class) in wanted {
         eventually(format!("{name} of {class} counts"), async || {
-            let text = get(port, "/metrics")?;
+            let (_, text) = pages.get("/metrics")?;
             sample(&text, name, class).filter(|value| *value >= 1.0)
         })
         .await;

@@ -341,6 +341,15 @@ impl<'a> Model<'a> {
         lines.join("\n")
     }
 
+    /// Whether a process has made the volume or seen it. Lines about its claim bear its name before there is one.
+    fn had_volume(&self, volume: &str) -> bool {
+        let of_its_own = ["volume provisioned", "claim bound", "volume{"];
+        let lines = self.stage.log_lines(volume);
+        lines
+            .iter()
+            .any(|line| of_its_own.iter().any(|part| line.contains(part)))
+    }
+
     fn check_what_is_left(&self) {
         let mut abandoned = 0;
         for name in self.stage.entries() {
@@ -352,7 +361,7 @@ impl<'a> Model<'a> {
             // A claim that was deleted while no process ran, or no answer came, may have had its directory made already.
             let had_volume = name
                 .split_once("-pvc-")
-                .is_some_and(|(_, uid)| !self.stage.log_lines(&format!("pvc-{uid}")).is_empty());
+                .is_some_and(|(_, uid)| self.had_volume(&format!("pvc-{uid}")));
             let is_dead = had_volume || !is_hollow(&self.stage.dir(&name));
             assert!(
                 !is_dead,

@@ -18,6 +18,8 @@ pub struct Scenario {
     pub rights: Rights,
     /// It breaks what others use.
     pub alone: bool,
+    /// The API server may refuse what the provisioner asks for.
+    pub forbidden: bool,
     /// The only world that can show it, and why.
     pub only: Option<(Kind, &'static str)>,
     /// It needs Linux's own NFS server, which a world can be made without.
@@ -41,6 +43,7 @@ impl Scenario {
             name: name.to_owned(),
             rights: Rights::Go,
             alone: false,
+            forbidden: false,
             only: None,
             knfsd: false,
             play: Arc::new(move |stage| play(stage).boxed_local()),
@@ -63,6 +66,13 @@ impl Scenario {
     /// It breaks a part that others use.
     pub fn alone(mut self) -> Self {
         self.alone = true;
+        self
+    }
+
+    /// It takes rules away from the provisioner, which others need.
+    pub fn with_less_rights(mut self) -> Self {
+        self.alone = true;
+        self.forbidden = true;
         self
     }
 

@@ -3,7 +3,7 @@
 use std::panic::AssertUnwindSafe;
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use futures::FutureExt;
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -18,8 +18,8 @@ struct Suite {
     kind: Kind,
     /// Made when first needed, so that `--list` needs none.
     shared: OnceLock<Arc<dyn World>>,
-    /// Where its audit log was when this run began: worlds can be used again.
-    since: OnceLock<u64>,
+    /// What the API server has refused, and the point in its audit log up to which that is known: worlds can be used again.
+    refused: Mutex<(Vec<Request>, u64)>,
     /// Held to read by what shares the world, to write by what breaks it.
     gate: RwLock<()>,
 }
@@ -35,11 +35,7 @@ pub fn run(args: &Arguments, mut scenarios: Vec<Scenario>) -> ExitCode {
         .map(|scenario| trial(&suite, scenario));
     let trials = std::iter::once(page).chain(trials).collect();
     let conclusion = libtest_mimic::run(args, trials);
-    let forbidden = suite
-        .shared
-        .get()
-        .map(|world| forbidden(&**world, *suite.since.get().unwrap_or(&0)))
-        .unwrap_or_default();
+    let forbidden = suite.refused_so_far();
     if !forbidden.is_empty() {
         eprintln!(
             "test result: FAILED. The API server refused what the provisioner asked for: {forbidden:#?}"
@@ -74,7 +70,7 @@ impl Suite {
         Self {
             kind,
             shared: OnceLock::new(),
-            since: OnceLock::new(),
+            refused: Mutex::default(),
             gate: RwLock::default(),
         }
     }
@@ -85,7 +81,7 @@ impl Suite {
             let world: Arc<dyn World> = Arc::new(Double::start());
             play(scenario, world.clone())?;
             let forbidden = forbidden(&*world, 0);
-            return if forbidden.is_empty() {
+            return if forbidden.is_empty() || scenario.forbidden {
                 Ok(())
             } else {
                 Err(format!("forbidden: {forbidden:#?}").into())
@@ -93,7 +89,12 @@ impl Suite {
         }
         if scenario.alone {
             let _nobody_else = self.gate.write().unwrap_or_else(PoisonError::into_inner);
-            play(scenario, self.shared().clone())
+            self.refused_so_far();
+            let outcome = play(scenario, self.shared().clone());
+            if scenario.forbidden {
+                self.begin_anew(&**self.shared());
+            }
+            outcome
         } else {
             let _beside_others = self.gate.read().unwrap_or_else(PoisonError::into_inner);
             play(scenario, self.shared().clone())
@@ -106,9 +107,27 @@ impl Suite {
                 Some(run_dir) => Arc::new(Real::at(Path::new(&run_dir))),
                 None => Arc::new(Double::start()),
             };
-            self.since.get_or_init(|| world.audit_mark());
+            self.begin_anew(&*world);
             world
         })
+    }
+
+    /// What the API server refuses from here on counts, and nothing between the last question and now.
+    fn begin_anew(&self, world: &dyn World) {
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        refused.1 = world.audit_mark();
+    }
+
+    /// All that should not have been refused.
+    fn refused_so_far(&self) -> Vec<Request> {
+        let Some(world) = self.shared.get() else {
+            return Vec::new();
+        };
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        let (known, since) = &mut *refused;
+        known.extend(forbidden(&**world, *since));
+        *since = world.audit_mark();
+        known.clone()
     }
 }
 

@@ -17,6 +17,7 @@ use super::{
     job::{Job, Outcome, Step},
     object,
 };
+use crate::telemetry::health::Heart;
 
 /// Writes the events of one [`Events`](super::Events).
 #[derive(Debug)]
@@ -55,9 +56,10 @@ impl Writer {
         }
     }
 
-    /// Writes events until [`Events::drain`](super::Events::drain) has been asked for and is done.
-    pub async fn run(self) {
+    /// Writes events until [`Events::drain`](super::Events::drain) has been asked for and is done; `heart` beats meanwhile.
+    pub async fn run(self, heart: Heart) {
         let mut in_flight = FuturesUnordered::new();
+        let mut beats = heart.beats();
         loop {
             let step = self.shared.book().next(Instant::now());
             let until = match step {
@@ -71,6 +73,7 @@ impl Writer {
             tokio::select! {
                 Some((job, outcome)) = in_flight.next() => self.shared.book().done(&job, outcome, Instant::now()),
                 () = self.shared.changed.notified() => {}
+                () = beats.next() => {}
                 () = sleep_until(until.unwrap_or_else(Instant::now)), if until.is_some() => {}
             }
         }

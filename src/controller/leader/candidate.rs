@@ -15,13 +15,14 @@ use super::{
 use crate::{
     controller::events::{Event, Events, Kind},
     plan::lock::{Role, Step, Why},
-    telemetry::log::Repeats,
+    telemetry::{health::Heart, log::Repeats},
 };
 
 /// The election, once it is known which objects may be touched.
 pub(super) struct Candidate {
     view: View,
     events: Events,
+    heart: Heart,
     repeats: Repeats<&'static str>,
     holders: String,
 }
@@ -29,10 +30,11 @@ pub(super) struct Candidate {
 // === impl Candidate ===
 
 impl Candidate {
-    pub(super) fn new(view: View, events: Events) -> Self {
+    pub(super) fn new(view: View, events: Events, heart: Heart) -> Self {
         Self {
             view,
             events,
+            heart,
             repeats: Repeats::default(),
             holders: String::new(),
         }
@@ -71,6 +73,7 @@ impl Candidate {
     /// Stands by until the lock is ours; when the request that took it was sent.
     async fn acquire(&mut self) -> Instant {
         loop {
+            self.heart.beat();
             let pause = match self.try_acquire().await {
                 Ok(Ok(sent)) => return sent,
                 Ok(Err(wait)) => wait,
@@ -117,6 +120,7 @@ impl Candidate {
     /// Waits until it is time, then writes until that succeeds: when that was sent, or why there is no more to renew.
     async fn renew(&mut self, renewed: Instant) -> Result<Instant, Why> {
         loop {
+            self.heart.beat();
             let role = Role::Leading {
                 renewed: self.view.count(renewed),
             };

@@ -150,6 +150,7 @@ struct Running {
     stop: CancellationToken,
     task: tokio::task::JoinHandle<()>,
     log: Log,
+    health: Health,
     events: events::Counts,
     handle: Events,
 }
@@ -190,12 +191,17 @@ fn mk_leader(server: &Server, identity: &str, access: Access) -> Running {
     };
     let (leader, leadership) = Leader::new(client, setup, handle.clone());
     let stop = CancellationToken::new();
-    let task = tokio::spawn(leader.run(access, stop.clone()));
+    let (health, until) = (Health::default(), stop.clone());
+    let task = tokio::spawn({
+        let health = health.clone();
+        async move { leader.run(access, &health, until).await }
+    });
     Running {
         leadership,
         stop,
         task,
         log,
+        health,
         events: handle.counts(),
         handle,
     }
@@ -423,6 +429,26 @@ async fn without_any_right_to_a_lock_nothing_is_tried() {
     let mut a = mk_leader(&server, "a", access);
     assert!(a.leads_within(ASK_AGAIN * 9 / 10).await.is_none());
     assert_eq!(a.log.all(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_election_that_an_api_server_keeps_waiting_is_alive() {
+    for access in [leases(), go(), Access::default()] {
+        let server = Server::new();
+        let mut a = mk_leader(&server, "a", access);
+        let may_lead = a.leads_within(SECOND).await.is_some();
+        let alive_for = async |minutes: u32, when: &str| {
+            for _ in 0..60 * minutes {
+                tokio::time::sleep(SECOND).await;
+                assert!(a.health.alive().is_well(), "{when}, may lead: {may_lead}");
+            }
+        };
+        alive_for(5, "with an answer").await;
+        server.frozen.send_replace(true);
+        alive_for(10, "without").await;
+        server.frozen.send_replace(false);
+        alive_for(5, "with an answer again").await;
+    }
 }
 
 #[tokio::test(start_paused = true)]

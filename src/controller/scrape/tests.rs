@@ -10,7 +10,7 @@ use crate::{
     controller::{paths::Paths, queue::Queue, stores::Queues},
     plan::place::Place,
     plan::shares::Share,
-    telemetry::metrics::Metrics,
+    telemetry::{health::Health, metrics::Metrics},
 };
 
 const US: &str = "k8s-sigs.io/nfs-subdir-external-provisioner";
@@ -76,7 +76,7 @@ async fn mk_stores(server: &api::Server) -> Arc<Stores> {
         mount_port: None,
     };
     let stores = Arc::new(Stores::new(US, share, queues, Paths::default()));
-    tokio::spawn(stores.clone().run(client));
+    tokio::spawn(stores.clone().run(client, Health::default()));
     timeout(Duration::from_secs(20), stores.synced())
         .await
         .unwrap();

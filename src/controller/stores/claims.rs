@@ -5,9 +5,12 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 
+use tracing::info;
+
 use super::follow::Sink;
 use super::{ClaimKey, Stores, write};
 use crate::plan::facts::{Claim, Standing};
+use crate::plan::names;
 
 /// Claims by key.
 #[derive(Debug, Default)]
@@ -63,6 +66,9 @@ impl Sink<PersistentVolumeClaim> for Intake {
 
     fn listed(&mut self, object: PersistentVolumeClaim) {
         if let (key, Some(claim)) = self.read(object) {
+            if self.stores.claim(&key).is_none() {
+                say_seen(&key, &claim);
+            }
             self.listing.insert(key, claim);
         }
     }
@@ -78,22 +84,39 @@ impl Sink<PersistentVolumeClaim> for Intake {
     }
 
     fn apply(&mut self, object: PersistentVolumeClaim) {
+        let volume = volume_of(&object);
         let (key, claim) = self.read(object);
-        let mut claims = write(&self.stores.claims);
-        match claim {
-            Some(claim) => {
-                claims.wanting.insert(key.clone(), claim);
-                drop(claims);
-                self.stores.queues.claims.add(key);
+        let Some(claim) = claim else {
+            let wanted = write(&self.stores.claims).wanting.remove(&key);
+            if let Some(volume) = volume.filter(|_| wanted.is_some()) {
+                info!(claim = %key, %volume, "claim bound");
             }
-            None => {
-                claims.wanting.remove(&key);
-            }
+            return;
+        };
+        let before = write(&self.stores.claims)
+            .wanting
+            .insert(key.clone(), claim.clone());
+        if before.is_none() {
+            say_seen(&key, &claim);
         }
+        self.stores.queues.claims.add(key);
     }
 
     fn delete(&mut self, object: PersistentVolumeClaim) {
         let (key, _) = self.read(object);
-        write(&self.stores.claims).wanting.remove(&key);
+        let wanted = write(&self.stores.claims).wanting.remove(&key);
+        if let Some(claim) = wanted {
+            let volume = names::volume(&claim.uid);
+            info!(claim = %key, %volume, "claim deleted before it was bound");
+        }
     }
+}
+
+/// The volume that the claim is given to.
+fn volume_of(object: &PersistentVolumeClaim) -> Option<String> {
+    object.spec.as_ref()?.volume_name.clone()
+}
+
+fn say_seen(key: &ClaimKey, claim: &Claim) {
+    info!(claim = %key, volume = %names::volume(&claim.uid), "claim seen");
 }

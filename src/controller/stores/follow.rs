@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 use tokio::time::sleep;
 use tracing::{info, warn};
 
+use crate::telemetry::health::Heart;
 use crate::telemetry::log::chain;
 
 /// What a watch tells its store.
@@ -34,7 +35,7 @@ pub(super) trait Sink<K> {
 struct Pauses(Duration);
 
 /// Follows all objects of one kind in all namespaces.
-pub(super) async fn follow<K>(client: Client, mut sink: impl Sink<K>)
+pub(super) async fn follow<K>(client: Client, mut sink: impl Sink<K>, heart: &Heart)
 where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
 {
@@ -42,7 +43,13 @@ where
     let events = watch(Api::<K>::all(client), watcher::Config::default());
     let mut events = std::pin::pin!(events);
     let (mut broken, mut pauses) = (false, Pauses::default());
-    while let Some(event) = events.next().await {
+    let mut beats = heart.beats();
+    loop {
+        let event = tokio::select! {
+            event = events.next() => event,
+            () = beats.next() => continue,
+        };
+        let Some(event) = event else { return };
         let event = match event {
             Ok(event) => event,
             Err(error) => {
@@ -100,6 +107,7 @@ mod tests {
 
     use super::*;
     use crate::controller::double::{self, mk_client};
+    use crate::telemetry::health::{Health, PATIENCE};
 
     struct Nowhere;
 
@@ -116,8 +124,23 @@ mod tests {
         let refused =
             |_| async { double::status(StatusCode::INTERNAL_SERVER_ERROR, "InternalError") };
         let (client, log) = mk_client(refused);
-        let _ = timeout(Duration::from_mins(1), follow(client, Nowhere)).await;
+        let heart = Health::default().heart("watch", PATIENCE);
+        let _ = timeout(Duration::from_mins(1), follow(client, Nowhere, &heart)).await;
         let asked = log.all().len();
         assert!((30..=100).contains(&asked), "{asked} requests in a minute");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_watch_of_an_api_server_that_hangs_is_alive() {
+        let (client, log) = mk_client(|_| std::future::pending());
+        let health = Health::default();
+        let heart = health.heart("watch", PATIENCE);
+        let mut watching = std::pin::pin!(follow(client, Nowhere, &heart));
+        let _ = timeout(PATIENCE * 20, &mut watching).await;
+        assert_eq!(log.all().len(), 1, "it still waits for its first answer");
+        assert!(health.alive().is_well());
+        // From here on nobody polls it.
+        tokio::time::sleep(PATIENCE * 2).await;
+        assert!(!health.alive().is_well());
     }
 }

@@ -1,0 +1,63 @@
+//! What a crash left in the hidden folder of a share and no volume answers for any more: removed when a term as leader begins and whenever a
+//! share comes back.
+//!
+//! An entry there was decided on before it was moved, by whichever provisioner shares the share. Refused here: looking anywhere else on a share.
+
+use nfs_export::Entry;
+use tracing::{debug, info};
+
+use super::Context;
+use super::failure::Failure;
+use super::volume;
+use crate::plan::names;
+use crate::plan::shares::Share;
+use crate::telemetry::health::Heart;
+
+/// Entries of one share at a time; what is more comes with the next occasion.
+const AT_MOST: usize = 10_000;
+
+/// Sweeps every share, now and whenever one comes back; for ever.
+pub(super) async fn run(ctx: &Context, heart: &Heart) {
+    loop {
+        for share in ctx.stores.served().all() {
+            if let Err(failure) = heart.while_waiting(sweep(ctx, share)).await {
+                debug!(
+                    reason = failure.message(),
+                    "leftovers of earlier runs stay for now"
+                );
+            }
+        }
+        heart.while_waiting(ctx.share_came_up.notified()).await;
+    }
+}
+
+async fn sweep(ctx: &Context, share: &Share) -> Result<(), Failure> {
+    let (target, export) = volume::open(ctx, share);
+    let Ok(hidden) = names::hidden() else {
+        return Ok(());
+    };
+    for Entry { name, .. } in export
+        .list(Some(&hidden), AT_MOST)
+        .await
+        .map_err(Failure::share(&target))?
+    {
+        let Ok(name) = String::from_utf8(name) else {
+            continue;
+        };
+        let Ok(trash) = hidden.join(&name) else {
+            continue;
+        };
+        if ctx.stores.volume(&name).is_none() {
+            let removed = volume::empty(ctx, &export, &target, &trash).await?;
+            // Entries bear the names of their volumes.
+            info!(
+                volume = name,
+                server = target.server,
+                path = target.path,
+                files = removed.files,
+                "leftover of an earlier run removed"
+            );
+        }
+    }
+    Ok(())
+}
