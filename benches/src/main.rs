@@ -17,6 +17,7 @@ mod usage;
 mod world;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use tokio::runtime::Builder;
 
 use self::nfs::worker::Worker;
 use self::table::Report;
@@ -66,12 +67,16 @@ enum Hidden {
 
 fn main() -> anyhow::Result<()> {
     let args = Args::parse();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()?;
     match args.worker {
-        Some(Hidden::Worker(worker)) => runtime.block_on(worker.run()),
-        None => runtime.block_on(run(&args)),
+        // One thread, as libnfs has: what is compared is the clients, not how threads wake each other.
+        Some(Hidden::Worker(worker)) => Builder::new_current_thread()
+            .enable_all()
+            .build()?
+            .block_on(worker.run()),
+        None => Builder::new_multi_thread()
+            .enable_all()
+            .build()?
+            .block_on(run(&args)),
     }
 }
 

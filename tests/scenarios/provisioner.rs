@@ -20,6 +20,7 @@ const STOPS_WITHIN: Duration = Duration::from_secs(40);
 pub struct Settings {
     environment: BTreeMap<&'static str, String>,
     arguments: Vec<String>,
+    low_ports_refused: bool,
 }
 
 /// A running process; killed when dropped.
@@ -64,6 +65,12 @@ impl Settings {
         self
     }
 
+    /// Takes away the right to bind a port below 1024, as a pod without the sysctl has none.
+    pub fn without_low_ports(mut self) -> Self {
+        self.low_ports_refused = true;
+        self
+    }
+
     /// Starts the program.
     pub fn start(&self) -> Provisioner {
         let mut child = self.command().spawn().expect("the program");
@@ -89,7 +96,15 @@ impl Settings {
     }
 
     fn command(&self) -> Command {
-        let mut command = Command::new(binary());
+        let mut command = if self.low_ports_refused {
+            let mut command = Command::new("/usr/bin/setpriv");
+            command
+                .arg("--bounding-set=-net_bind_service")
+                .arg(binary());
+            command
+        } else {
+            Command::new(binary())
+        };
         command
             .env_clear()
             .envs(&self.environment)

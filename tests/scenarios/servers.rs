@@ -22,12 +22,15 @@ pub fn scenarios() -> Vec<Scenario> {
     let ganesha = [
         Scenario::of(a_server_is_reached_over_ipv6),
         Scenario::of(ganesha_squashing_root_says_so_on_the_claim),
+        Scenario::of(an_export_that_is_not_secure_serves_from_any_port),
         Scenario::of(five_hundred_claims_survive_a_restart_of_ganesha).alone(),
         Scenario::of(a_minute_without_a_packet_from_ganesha_is_survived).alone(),
     ];
     let knfsd = [
         Scenario::of(knfsd_archives_and_deletes),
         Scenario::of(knfsd_squashing_root_says_so_on_the_claim),
+        Scenario::of(knfsd_refusing_high_ports_says_so_on_the_claim),
+        Scenario::of(what_is_mounted_inside_a_volume_is_left_alone),
         Scenario::of(a_full_share_says_so_and_serves_when_there_is_room),
         Scenario::of(five_hundred_claims_survive_a_power_cut_of_knfsd).alone(),
         Scenario::of(a_minute_without_a_packet_from_knfsd_is_survived).alone(),
@@ -231,6 +234,95 @@ async fn knfsd_squashing_root_says_so_on_the_claim(stage: Stage) {
     let share = knfsd(&stage, "KNFSD_PATH_SQUASH").await;
     exec(&stage, &format!("chmod 755 {}", share.path)).await;
     squashed(&stage, &share).await;
+}
+
+/// As a pod without the sysctl: no port below 1024, on a server that does not ask for one.
+async fn an_export_that_is_not_secure_serves_from_any_port(stage: Stage) {
+    let path = real(&stage).says("NFS_PATH_OPEN").expect("a share");
+    let share = Share {
+        path: path.to_owned(),
+        dir: path.into(),
+        ..stage.share().clone()
+    };
+    let share = share.folder(stage.namespace());
+    let class = stage.class("plain", json!({"onDelete": "delete"})).await;
+    let settings = stage.settings_for(&share).without_low_ports();
+    let provisioner = stage.start_with(&settings);
+    stage.provision("data", &class).await;
+    provisioner
+        .log()
+        .says(&["no port below 1024 can be bound"])
+        .await;
+    assert_eq!(listing(&stage, &share).await.len(), 1);
+}
+
+/// knfsd's exports are `secure` unless told otherwise.
+async fn knfsd_refusing_high_ports_says_so_on_the_claim(stage: Stage) {
+    let share = knfsd(&stage, "KNFSD_PATH").await;
+    let class = stage.class("plain", json!({})).await;
+    let refused = stage.start_with(&stage.settings_for(&share).without_low_ports());
+    stage.claim("data", &class).await;
+    let parts = ["secure", "net.ipv4.ip_unprivileged_port_start=0"];
+    stage.event("data", "ProvisioningFailed", &parts).await;
+    refused.stop().await;
+    let _allowed = start(&stage, &share);
+    stage.bound("data").await;
+}
+
+/// Something is mounted inside a volume on the server, and the export lets clients cross into it.
+async fn what_is_mounted_inside_a_volume_is_left_alone(stage: Stage) {
+    let share = knfsd(&stage, "KNFSD_PATH").await;
+    let other = knfsd(&stage, "KNFSD_PATH_SMALL").await;
+    let class = stage
+        .class(
+            "del",
+            json!({"onDelete": "delete", "pathPattern": "${.PVC.name}"}),
+        )
+        .await;
+    let _provisioner = start(&stage, &share);
+    let volume = stage.provision("data", &class).await;
+    let inner = format!("{}/data/inner", share.path);
+    let clients = clients(&share.server);
+    let crossmnt = format!(
+        "rw,sync,no_root_squash,no_subtree_check,crossmnt,fsid={}",
+        std::process::id()
+    );
+    exec(
+        &stage,
+        &format!(
+            "set -e; touch {0}/canary {1}/data/file; mkdir {inner}; mount --bind {0} {inner}; \
+             exportfs -o {crossmnt} {clients}:{1}",
+            other.path, share.path
+        ),
+    )
+    .await;
+    stage.delete_claim("data").await;
+    let parts = ["1 entry could not be removed, the rest is gone", "inner"];
+    stage
+        .event(&name_of(&volume), "VolumeFailedDelete", &parts)
+        .await;
+    let canary = format!("ls {}/canary", other.path);
+    exec(&stage, &canary).await;
+    exec(
+        &stage,
+        &format!(
+            "set -e; exportfs -u {clients}:{0}; \
+             umount $(awk '$2 ~ \"^{0}/.*/inner$\" {{ print $2 }}' /proc/mounts)",
+            share.path
+        ),
+    )
+    .await;
+    stage.gone(&volume).await;
+    exec(&stage, &canary).await;
+    exec(&stage, &format!("rm -r {} {}", share.path, other.path)).await;
+}
+
+/// Everyone on the network of knfsd's machine, as `exports(5)` names them.
+fn clients(server: &str) -> String {
+    let network = server
+        .rsplit_once('.')
+        .map_or(server, |(network, _)| network);
+    format!("{network}.0/24")
 }
 
 async fn a_full_share_says_so_and_serves_when_there_is_room(stage: Stage) {

@@ -42,6 +42,7 @@ impl Peer {
         }
     }
 
+    /// A run that hangs while it mounts, as libnfs can, ends itself and is repeated once.
     pub(super) fn mkdir(
         &self,
         server: &str,
@@ -51,6 +52,10 @@ impl Peer {
         count: usize,
     ) -> anyhow::Result<Outcome> {
         let numbers = [depth, parents, count].map(|number| number.to_string());
-        outcome(Command::new(&self.0).args([server, path]).args(numbers))
+        let run = || outcome(Command::new(&self.0).args([server, path]).args(&numbers));
+        run().or_else(|error| {
+            println!("once more: {error}");
+            run()
+        })
     }
 }

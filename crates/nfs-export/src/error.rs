@@ -16,6 +16,9 @@ use nfs3_types::{
 
 use crate::rpc::{Broken, CallError, Malformed, Refusal};
 
+/// [`Cause::Mute`]'s name for it.
+pub(crate) const PORTMAPPER: &str = "portmapper";
+
 /// A verb that failed: which, on what, and why.
 ///
 /// `Display` says the first two; the cause is in `source()`. [`Error::to_line`] joins all of it.
@@ -72,6 +75,16 @@ pub enum Cause {
         address: SocketAddr,
         /// Why not.
         source: Arc<io::Error>,
+    },
+    /// A service on the way to NFS takes connections, and gives no answer on them.
+    #[error("the {service} at {address} does not answer")]
+    Mute {
+        /// `portmapper` or `MOUNT service`.
+        service: &'static str,
+        /// Where it listens.
+        address: SocketAddr,
+        /// [`Cause::TimedOut`] or [`Cause::Lost`].
+        source: Box<Cause>,
     },
     /// The portmapper does not know a program.
     #[error("the portmapper of {server} has no {program} over TCP")]

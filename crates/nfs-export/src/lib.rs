@@ -121,6 +121,7 @@
 //! | `AUTH_FAILED` | TellUser |
 //! | name not resolved | Reconnect |
 //! | no connection | Reconnect |
+//! | a service without an answer | BackOff |
 //! | program not registered | BackOff |
 //! | no AUTH_SYS among the flavors | TellUser |
 //! | connection closed | Reconnect |

@@ -2,7 +2,7 @@
 
 use nfs3_types::{mount::mountstat3, nfs3::nfsstat3, rpc::auth_stat};
 
-use super::{Cause, MountRefusal};
+use super::{Cause, MountRefusal, PORTMAPPER};
 use crate::rpc::Refusal;
 
 const PORT: &str = "the export is `secure` and this process may not bind a port below 1024: set securityContext.sysctls \
@@ -28,6 +28,13 @@ pub(super) fn advice(cause: &Cause) -> Option<String> {
         Cause::Connect { .. } => {
             "check that the server is up and that its ports 111 (portmapper), MOUNT and NFS are open to this pod; \
                                   without a portmapper set NFS_PORT and MOUNT_PORT"
+        }
+        Cause::Mute {
+            service: PORTMAPPER,
+            ..
+        } => "restart rpcbind on the server, or do without it: set NFS_PORT and MOUNT_PORT",
+        Cause::Mute { .. } => {
+            "see on the server what holds it up: often the reverse lookup of this client's address"
         }
         Cause::NotRegistered { .. } => {
             "start the NFS server, or enable its version 3; if it does not register with the portmapper, set NFS_PORT and MOUNT_PORT"

@@ -3,6 +3,8 @@
 //! No match here has a wildcard, so that a new cause or status does not compile until somebody has decided what it means. The crate's
 //! documentation shows the same as a table, and the test below holds the two together.
 
+use std::net::SocketAddr;
+
 use nfs3_types::{mount::mountstat3, nfs3::nfsstat3, rpc::auth_stat};
 
 use super::{Cause, Recovery};
@@ -15,6 +17,7 @@ impl Cause {
     pub fn recovery(&self) -> Recovery {
         match self {
             Self::Unreachable(last) => last.recovery(),
+            Self::Mute { source, .. } => source.recovery(),
             Self::Resolve { .. } | Self::Connect { .. } => Recovery::Reconnect,
             // The server may be starting: its programs register one after the other.
             Self::NotRegistered { .. } | Self::Malformed(_) | Self::TimedOut(_) => {
@@ -37,6 +40,7 @@ impl Cause {
             Self::Unreachable(_)
             | Self::Resolve { .. }
             | Self::Connect { .. }
+            | Self::Mute { .. }
             | Self::NotRegistered { .. }
             | Self::Mount(_)
             | Self::Flavors(_)
@@ -48,6 +52,18 @@ impl Cause {
             | Self::NotADirectory(_)
             | Self::OtherFileSystem(_)
             | Self::Leftovers(_) => false,
+        }
+    }
+
+    /// What `service` at `address` left a call without is said with its name.
+    pub(crate) fn at(self, service: &'static str, address: SocketAddr) -> Self {
+        match self {
+            Self::TimedOut(_) | Self::Lost(_) => Self::Mute {
+                service,
+                address,
+                source: Box::new(self),
+            },
+            other => other,
         }
     }
 
@@ -238,6 +254,10 @@ mod tests {
                 },
             ),
             (
+                "a service without an answer",
+                Cause::TimedOut(Duration::ZERO).at("portmapper", address),
+            ),
+            (
                 "program not registered",
                 Cause::NotRegistered {
                     program: "NFS",
@@ -297,7 +317,7 @@ mod tests {
         let rows: BTreeMap<_, _> = all()
             .map(|(name, cause)| (name, format!("{:?}", cause.recovery())))
             .collect();
-        assert_eq!(rows.len(), 29 + 10 + 14 + 8 + 9);
+        assert_eq!(rows.len(), 29 + 10 + 14 + 8 + 10);
         assert_eq!(rows, documented());
     }
 

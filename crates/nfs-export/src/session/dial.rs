@@ -121,7 +121,9 @@ impl Dialer {
             self.shared.dial_limits(),
             Arc::clone(&self.shared.stats),
         );
-        let root = mount::mount(&self.shared, &mux, &self.credential, reserved).await?;
+        let root = mount::mount(&self.shared, &mux, &self.credential, reserved)
+            .await
+            .map_err(|cause| cause.at("MOUNT service", SocketAddr::new(address.ip(), port)))?;
         self.inspect(nfs, root).await
     }
 

@@ -12,6 +12,7 @@ use nfs3_types::{
 use super::{Shared, port};
 use crate::{
     Cause, Refusal,
+    error::PORTMAPPER,
     rpc::{CallError, mux::Mux, proc::GetAddr},
 };
 
@@ -50,7 +51,10 @@ pub(super) async fn ports(shared: &Shared, server: SocketAddr) -> Result<Ports, 
     if let (Some(nfs), Some(mount)) = (nfs, mount) {
         return Ok(Ports { nfs, mount });
     }
-    let asked = ask(shared, server, nfs, mount).await;
+    let asked = ask(shared, server, nfs, mount).await.map_err(|cause| {
+        let at = SocketAddr::new(server.ip(), shared.options.portmap_port);
+        cause.at(PORTMAPPER, at)
+    });
     // A server without portmapper whose MOUNT port is known has NFS where everybody has it.
     match (asked, nfs, mount) {
         (Err(_), None, Some(mount)) => Ok(Ports {

@@ -259,6 +259,41 @@ async fn a_program_that_is_not_registered_is_named() {
 }
 
 #[tokio::test]
+async fn a_service_that_does_not_answer_is_named() {
+    let lab = mk_lab().await;
+    let mute = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = mute.local_addr().unwrap();
+    let server = tokio::spawn(async move {
+        while let Ok((call, _)) = mute.accept().await {
+            drop(call);
+        }
+    });
+    let rows = [
+        (lab.target(), "portmapper", "set NFS_PORT and MOUNT_PORT"),
+        (
+            Target {
+                nfs_port: Some(lab.server.addr().port()),
+                mount_port: Some(address.port()),
+                ..lab.target()
+            },
+            "MOUNT service",
+            "see on the server what holds it up",
+        ),
+    ];
+    for (target, service, cure) in rows {
+        let options = Options {
+            portmap_port: address.port(),
+            ..Options::default()
+        };
+        let error = Export::new(target, options).probe().await.unwrap_err();
+        let line = error.to_line();
+        let cause = format!("the {service} at {address} does not answer: the connection broke");
+        assert!(line.contains(&cause) && line.contains(cure), "{line}");
+    }
+    server.abort();
+}
+
+#[tokio::test]
 async fn rpcbind_without_version_2_is_asked_by_getaddr() {
     let lab = mk_lab().await;
     for (name, lowest) in [("version 4", 4), ("version 3 only", 3)] {
