@@ -8,9 +8,10 @@ IMAGE ?= nfs-subdir-external-provisioner:0.1.0
 IMAGE_TOOL ?= $(firstword $(foreach tool,docker podman buildah,$(shell $(tool) info >/dev/null 2>&1 && echo $(tool))))
 IMAGE_ARGS ?=
 DENY = $(CARGO) deny --locked --log-level error check --hide-inclusion-graph
-SCRIPTS = .ci/run $(wildcard e2e/*.sh e2e/*/*.sh manifests/*/*/*.sh)
+SCRIPTS = .ci/run $(wildcard e2e/*.sh e2e/*/*.sh e2e/*/*/*.sh manifests/*/*/*.sh) \
+	e2e/uml/guest-init e2e/uml/serve-nfs e2e/node/role e2e/node/kafka/class-archive e2e/node/kafka/image/run
 
-.PHONY: help demo test lint fmt deny e2e bench fuzz image clean-run
+.PHONY: help demo test lint fmt deny e2e e2e-kafka bench fuzz image clean-run
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +40,9 @@ deny: ## licences, bans, sources and advisories of the dependencies (needs cargo
 
 e2e: ## the scenarios on a real API server and real NFS servers (root; see e2e/README.md)
 	e2e/run.sh scenarios $(ARGS)
+
+e2e-kafka: ## Kafka on a real node, and the quick start by its own commands (root; see e2e/README.md)
+	e2e/run-kafka.sh
 
 bench: ## the benchmarks on the same real parts
 	e2e/run.sh bench $(ARGS)

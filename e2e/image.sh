@@ -1,10 +1,6 @@
 #!/usr/bin/env bash
 # The image: built by `make image` from the Dockerfile, with buildah; looked at; and run by runc in a world (E2E_WORLD),
 # once as confined as in manifests/base and once as in the Go project's Deployment, each until a claim is bound.
-#
-# No registry is asked. In the place of the Rust image stands one that is empty but for links into this machine's own
-# /usr and Rust toolchain, which are mounted for the build: Debian's gcc and libc, as in the real one. What was compiled
-# is kept under ${XDG_CACHE_HOME:-~/.cache} from run to run.
 set -euo pipefail
 
 E2E=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -12,28 +8,15 @@ cd "$E2E/.."
 MOST_BYTES=15000000
 NAME=nfs-subdir-external-provisioner
 
-scratch=$(mktemp -d)
-cache=${XDG_CACHE_HOME:-$HOME/.cache}/nfs-subdir-external-provisioner-e2e/image-$(rustc --version | cut -d' ' -f2)
-mkdir -p "$cache"
-# Its own storage, by plain copies: no kernel support is needed, and the images are small.
-cat >"$scratch/storage.conf" <<CONF
-[storage]
-driver = "vfs"
-graphroot = "$scratch/storage"
-runroot = "$scratch/run"
-CONF
-# buildah keeps the Dockerfile's cache below TMPDIR.
-export CONTAINERS_STORAGE_CONF=$scratch/storage.conf BUILDAH_ISOLATION=chroot
-
+# shellcheck source=lib/image.sh
+source "$E2E/lib/image.sh"
+oci_scratch
 running=
 leave() {
     [ -z "$running" ] || stop_container || true
-    buildah umount --all >/dev/null 2>&1 || true
-    rm -rf "$scratch"
+    oci_leave
 }
 trap leave EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
 
 say() { echo "-- $*"; }
 fail() {
@@ -47,34 +30,6 @@ await() { # SECONDS WHAT COMMAND...
         [ $SECONDS -lt "$end" ] || fail "no $what in time"
         sleep 0.1
     done
-}
-
-# === Building ===
-
-rust_stand_in() {
-    local root=$scratch/rust container link
-    mkdir -p "$root"/{dev,etc/ssl,opt/rust,proc,sys,tmp,usr,var/lib/dpkg}
-    for link in bin lib lib64 sbin; do ln -s "usr/$link" "$root/$link"; done
-    cp -a /etc/alternatives /etc/group /etc/passwd "$root/etc/"
-    cp -a /etc/ssl/certs "$root/etc/ssl/"
-    container=$(buildah from scratch)
-    buildah copy --quiet "$container" "$root" / >/dev/null
-    buildah config --env PATH=/opt/rust/bin:/usr/bin:/bin:/usr/sbin:/sbin "$container"
-    buildah commit --quiet "$container" rust-stand-in >/dev/null
-    buildah rm "$container" >/dev/null
-}
-
-build() {
-    say "build"
-    rust_stand_in
-    revision=$(git rev-parse HEAD)
-    TMPDIR=$cache make --no-print-directory image IMAGE_TOOL=buildah IMAGE="$NAME:e2e" IMAGE_ARGS="\
-        --quiet --layers=false --pull-never --build-arg RUST_IMAGE=localhost/rust-stand-in \
-        --volume /usr:/usr:ro --volume $(rustc --print sysroot):/opt/rust:ro" >"$scratch/build.log" 2>&1 ||
-        { cat "$scratch/build.log" >&2; fail "the build failed"; }
-    container=$(buildah from --pull-never "localhost/$NAME:e2e")
-    rootfs=$(buildah mount "$container")
-    binary=$rootfs/$NAME
 }
 
 # === What is in it ===
@@ -97,7 +52,7 @@ inspect() {
     expect entrypoint "[/$NAME]" "$(buildah inspect --format '{{.OCIv1.Config.Entrypoint}}' "$container")"
     expect title "$NAME" \
         "$(buildah inspect --format '{{index .OCIv1.Config.Labels "org.opencontainers.image.title"}}' "$container")"
-    expect revision "$revision" \
+    expect revision "$(git rev-parse HEAD)" \
         "$(buildah inspect --format '{{index .OCIv1.Config.Labels "org.opencontainers.image.revision"}}' "$container")"
 
     objcopy -O binary --only-section=.dep-v0 --set-section-flags .dep-v0=alloc "$binary" "$scratch/crates"
@@ -173,7 +128,11 @@ memory() { # ADDRESS -> resident KiB, by its own account, as are its open files
     awk '$1 == "process_resident_memory_bytes" { printf "%d", $2 / 1024 }' "$scratch/metrics"
 }
 
-build
+say build
+image_build "$NAME:e2e"
+container=$(buildah from --pull-never "localhost/$NAME:e2e")
+rootfs=$(buildah mount "$container")
+binary=$rootfs/$NAME
 inspect
 
 bundle confined -- "/$NAME" --version

@@ -3,8 +3,9 @@
 #
 #   world.sh up | down | status | env
 #   world.sh SERVICE start | stop | kill | freeze | thaw | pid     SERVICE: etcd apiserver kcm scheduler rpcbind nfs knfsd
+#                                                                          node dns
 #   world.sh nfs|knfsd block [SECONDS] | unblock
-#   world.sh knfsd up | down | exec COMMAND
+#   world.sh knfsd|node up | down | exec COMMAND        world.sh node import IMAGE.tar
 set -euo pipefail
 
 E2E=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -15,23 +16,32 @@ RUN=${E2E_WORLD:-/tmp/nfs-subdir-e2e-$BASE}
 E2E_APISERVER_ARGS=${E2E_APISERVER_ARGS:-}
 E2E_KCM_ARGS=${E2E_KCM_ARGS:-}
 E2E_KCM_QPS=${E2E_KCM_QPS:-20000}
+E2E_NODE=${E2E_NODE:-0}
 E2E_KNFSD_EXPORT=${E2E_KNFSD_EXPORT:-rw,sync,no_root_squash,no_subtree_check}
+E2E_KNFSD_CLIENTS=${E2E_KNFSD_CLIENTS:-}
 E2E_KNFSD_WRITE_DELAY_US=${E2E_KNFSD_WRITE_DELAY_US:-0}
 if [ "${1:-}" != up ] && [ -r "$RUN/params" ]; then
     # shellcheck source=/dev/null
     source "$RUN/params"
 fi
 
+# What keeps the addresses and devices of two worlds apart.
+NET=$((BASE / 10 % 256))
+
 # shellcheck source=lib/service.sh
 source "$E2E/lib/service.sh"
+# shellcheck source=lib/uml.sh
+source "$E2E/lib/uml.sh"
 # shellcheck source=lib/controlplane.sh
 source "$E2E/lib/controlplane.sh"
 # shellcheck source=lib/nfs.sh
 source "$E2E/lib/nfs.sh"
 # shellcheck source=lib/knfsd.sh
 source "$E2E/lib/knfsd.sh"
+# shellcheck source=lib/node.sh
+source "$E2E/lib/node.sh"
 
-SERVICES="etcd apiserver kcm scheduler rpcbind nfs knfsd"
+SERVICES="etcd apiserver kcm scheduler rpcbind nfs knfsd node dns"
 
 need() {
     local missing=
@@ -43,8 +53,8 @@ need() {
 
 save_params() {
     {
-        for name in BASE BIN ADMIN_TOKEN \
-            E2E_APISERVER_ARGS E2E_KCM_ARGS E2E_KCM_QPS E2E_KNFSD_EXPORT E2E_KNFSD_WRITE_DELAY_US; do
+        for name in BASE BIN ADMIN_TOKEN E2E_APISERVER_ARGS E2E_KCM_ARGS E2E_KCM_QPS E2E_NODE \
+            E2E_KNFSD_CLIENTS E2E_KNFSD_EXPORT E2E_KNFSD_WRITE_DELAY_US; do
             printf '%s=%q\n' "$name" "${!name}"
         done
     } >"$RUN/params"
@@ -91,9 +101,11 @@ up() {
 
 # Logs stay for whoever wants to know why; what holds state does not.
 down() {
+    node_down
     knfsd_down
     nfs_down
     controlplane_down
+    bridge_down
     rm -rf "$RUN/params" "$RUN/world.env" "$RUN"/{share,second,squash,open}
 }
 
@@ -111,8 +123,8 @@ status() {
 service_verb() { # SERVICE VERB [ARGUMENT]
     case $1:$2 in
     *:start) "$1_start" ;;
-    knfsd:stop | knfsd:kill | knfsd:up | knfsd:down) "$1_$2" ;;
-    knfsd:exec) knfsd_exec "${@:3}" ;;
+    knfsd:stop | knfsd:kill | knfsd:up | knfsd:down | node:stop | node:kill | node:up | node:down) "$1_$2" ;;
+    knfsd:exec | node:exec | node:import) "$1_$2" "${@:3}" ;;
     # It waits for its watchers, who have no reason to go.
     apiserver:stop) service_stop "$1" 3 ;;
     *:stop) service_stop "$1" ;;
@@ -128,13 +140,13 @@ service_verb() { # SERVICE VERB [ARGUMENT]
 case ${1:-} in
 up | down | status) "$1" ;;
 env) cat "$RUN/world.env" ;;
-etcd | apiserver | kcm | scheduler | rpcbind | nfs | knfsd)
+etcd | apiserver | kcm | scheduler | rpcbind | nfs | knfsd | node | dns)
     [ $# -ge 2 ] || fail "$1: which verb?"
     [ -r "$RUN/params" ] || fail "no world at $RUN"
     service_verb "$@"
     ;;
 *)
-    sed -n '2,7s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
+    sed -n '2,8s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
     exit 2
     ;;
 esac

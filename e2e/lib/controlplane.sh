@@ -1,8 +1,11 @@
 # shellcheck shell=bash
-# etcd, kube-apiserver, kube-controller-manager and, on demand, kube-scheduler; on loopback.
+# etcd, kube-apiserver, kube-controller-manager and, on demand, kube-scheduler; on loopback, but for the API server where
+# there is a node, whose pods must reach it.
 
 ETCD_DATA=/dev/shm/nfs-subdir-e2e-etcd-$BASE
-APISERVER=https://127.0.0.1:$BASE
+APISERVER_HOST=127.0.0.1
+[ "$E2E_NODE" = 0 ] || APISERVER_HOST=$SUBNET.1
+APISERVER=https://$APISERVER_HOST:$BASE
 
 kubectl_admin() { "$BIN/kubectl" --kubeconfig "$RUN/admin.kubeconfig" "$@"; }
 
@@ -16,10 +19,11 @@ etcd_start() {
 }
 
 apiserver_start() {
+    [ "$E2E_NODE" = 0 ] || bridge_up
     # shellcheck disable=SC2086
     service_launch apiserver "$BIN/kube-apiserver" \
         --etcd-servers "http://127.0.0.1:$((BASE + 1))" \
-        --bind-address 127.0.0.1 --secure-port "$BASE" \
+        --bind-address "$APISERVER_HOST" --secure-port "$BASE" --kubelet-preferred-address-types InternalIP \
         --tls-cert-file "$RUN/certs/apiserver.crt" --tls-private-key-file "$RUN/certs/apiserver.key" \
         --service-account-issuer https://kubernetes.default.svc \
         --service-account-key-file "$RUN/certs/sa.key" --service-account-signing-key-file "$RUN/certs/sa.key" \
@@ -61,7 +65,7 @@ make_certs() {
     openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj "/CN=kube-apiserver" \
         -keyout "$certs/apiserver.key" -out "$certs/apiserver.csr" 2>/dev/null
     openssl x509 -req -in "$certs/apiserver.csr" -CA "$certs/ca.crt" -CAkey "$certs/ca.key" -CAcreateserial -days 30 \
-        -extfile <(printf 'subjectAltName=IP:127.0.0.1,IP:10.0.0.1,DNS:localhost,DNS:kubernetes.default.svc\n') \
+        -extfile <(printf 'subjectAltName=IP:%s,IP:10.0.0.1,DNS:localhost,DNS:kubernetes.default.svc\n' "$APISERVER_HOST") \
         -out "$certs/apiserver.crt" 2>/dev/null
     openssl genrsa -out "$certs/sa.key" 2048 2>/dev/null
     printf '%s,admin,admin,"system:masters"\n' "$ADMIN_TOKEN" >"$certs/tokens.csv"

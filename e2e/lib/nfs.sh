@@ -7,7 +7,6 @@
 # Why a namespace: port 111 can be had by each world, registrations of two worlds do not meet, and the server's
 # traffic can be cut without touching the machine's own rules. Why a mount namespace: rpcbind's socket is /run/rpcbind.sock.
 
-NET=$((BASE / 10 % 256))
 NETNS=nfs-e2e-$BASE
 LINK=nfse2e$NET
 NFS_HOST=10.98.$NET.2

@@ -1,4 +1,4 @@
-"""Runs commands in the guest for `world.sh knfsd exec`.
+"""Runs commands in the guest for `world.sh knfsd exec` and `world.sh node exec`.
 
 One TCP connection is one bash command, ended by a NUL byte; back come its output, a NUL byte and the exit status.
 `agent.py ADDRESS PORT` serves, `agent.py ADDRESS PORT COMMAND` asks. On a private bridge, for tests only.

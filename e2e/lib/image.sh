@@ -1,0 +1,32 @@
+# shellcheck shell=bash
+# The image, built by `make image` from the Dockerfile, with buildah and no registry. In the place of the Rust image stands
+# one that is empty but for links into this machine's own /usr and Rust toolchain, which are mounted for the build: Debian's
+# gcc and libc, as in the real one. What was compiled is kept under ${XDG_CACHE_HOME:-~/.cache} from run to run.
+
+# shellcheck source=oci.sh
+source "$E2E/lib/oci.sh"
+
+rust_stand_in() {
+    local root=$scratch/rust container link
+    mkdir -p "$root"/{dev,etc/ssl,opt/rust,proc,sys,tmp,usr,var/lib/dpkg}
+    for link in bin lib lib64 sbin; do ln -s "usr/$link" "$root/$link"; done
+    cp -a /etc/alternatives /etc/group /etc/passwd "$root/etc/"
+    cp -a /etc/ssl/certs "$root/etc/ssl/"
+    container=$(buildah from scratch)
+    buildah copy --quiet "$container" "$root" / >/dev/null
+    buildah config --env PATH=/opt/rust/bin:/usr/bin:/bin:/usr/sbin:/sbin "$container"
+    buildah commit --quiet "$container" rust-stand-in >/dev/null
+    buildah rm "$container" >/dev/null
+}
+
+image_build() { # NAME:TAG ; after oci_scratch
+    local cache
+    cache=${XDG_CACHE_HOME:-$HOME/.cache}/nfs-subdir-external-provisioner-e2e/image-$(rustc --version | cut -d' ' -f2)
+    mkdir -p "$cache"
+    rust_stand_in
+    # buildah keeps the Dockerfile's cache below TMPDIR.
+    TMPDIR=$cache make --no-print-directory --directory "$E2E/.." image IMAGE_TOOL=buildah IMAGE="$1" IMAGE_ARGS="\
+        --quiet --layers=false --pull-never --build-arg RUST_IMAGE=localhost/rust-stand-in \
+        --volume /usr:/usr:ro --volume $(rustc --print sysroot):/opt/rust:ro" >"$scratch/build.log" 2>&1 ||
+        { cat "$scratch/build.log" >&2; echo "image: the build failed" >&2; return 1; }
+}

@@ -1,0 +1,138 @@
+# shellcheck shell=bash
+# Our image as a pod of each kind that ships, on the node: it serves claims, pods write, what is deleted goes.
+
+# The image as a cluster finds it in a registry: under its own name, and under a host's.
+bring_image() {
+    # shellcheck source=../lib/image.sh
+    source "$E2E/lib/image.sh"
+    oci_scratch
+    image_build "$IMAGE"
+    oci_save "$IMAGE" "$RUN/provisioner.tar"
+    world node import "$RUN/provisioner.tar"
+    world node exec "ctr -n k8s.io image tag docker.io/library/$IMAGE $HOST/$IMAGE"
+}
+
+# === manifests/base ===
+
+base_manifests() { # where manifests/README.md says what to set
+    sed -i "s/10\.3\.243\.101/$KNFSD_SERVER/; s#/ifs/kubernetes#$KNFSD_PATH#" "$TREE/manifests/base/deployment.yaml"
+    mkdir -p "$TREE/restricted"
+    cat >"$TREE/restricted/kustomization.yaml" <<'END'
+apiVersion: kustomize.config.k8s.io/v1beta1
+kind: Kustomization
+namespace: nfs
+resources: [namespace.yaml, ../manifests]
+END
+    cat >"$TREE/restricted/namespace.yaml" <<'END'
+apiVersion: v1
+kind: Namespace
+metadata:
+  name: nfs
+  labels: { pod-security.kubernetes.io/enforce: restricted }
+END
+}
+
+base_ready() {
+    base_manifests
+    kubectl apply -k "$TREE/restricted"
+    kubectl -n nfs rollout status deployment nfs-client-provisioner --timeout 60s
+    note "ready $(pod_seconds nfs) s after its creation"
+}
+
+# From the object's creation to the Ready condition, which the API server gives in whole seconds.
+pod_seconds() { # NAMESPACE
+    kubectl -n "$1" get pod -l app=nfs-client-provisioner -o json | python3 -c '
+import datetime, json, sys
+pod = json.load(sys.stdin)["items"][0]
+ready = [c for c in pod["status"]["conditions"] if c["type"] == "Ready"][0]
+parse = lambda t: datetime.datetime.fromisoformat(t.replace("Z", "+00:00"))
+print(int((parse(ready["lastTransitionTime"]) - parse(pod["metadata"]["creationTimestamp"])).total_seconds()))'
+}
+
+provisioner_pid() { world node exec "pgrep -x nfs-subdir-exte"; }
+
+# The last claim is gone, and there is nothing to do but to watch.
+idle_memory() {
+    local pid
+    pid=$(provisioner_pid)
+    note "$(world node exec "awk '/^VmRSS/ { print \$2 }' /proc/$pid/status") KiB resident"
+}
+
+base_serves() {
+    kubectl apply -f "$TREE/manifests/examples"
+    await 30 "bound claim" claim_is default test-claim Bound
+    await 60 "pod that has written" pod_is default test-pod Succeeded
+    world knfsd exec "cat $KNFSD_PATH/default-test-claim-pvc-*/SUCCESS" | grep '^written by test-pod$'
+}
+
+base_removes() {
+    kubectl delete -f "$TREE/manifests/examples"
+    await 30 "removal of the directory" share_is_empty
+}
+
+# The pod first: without its rules it could not give its lock back, and the next one would wait 15 s for it.
+base_goes() {
+    kubectl -n nfs delete deployment nfs-client-provisioner --cascade foreground
+    kubectl delete -k "$TREE/restricted" --ignore-not-found
+    kubectl delete --ignore-not-found storageclass nfs-client
+}
+
+# === manifests/drop-in ===
+
+drop_in_ready() {
+    sed -i "s/10\.3\.243\.101/$KNFSD_SERVER/; s#/ifs/kubernetes#$KNFSD_PATH#" "$TREE/manifests/drop-in/deployment.yaml"
+    kubectl apply -k "$TREE/manifests/drop-in"
+    kubectl rollout status deployment nfs-client-provisioner --timeout 60s
+    note "ready $(pod_seconds default) s after its creation"
+}
+
+# The volume that the Go provisioner needs and ours does not: mounted by the kubelet, and no hindrance.
+drop_in_volume() {
+    local mount
+    mount=$(world node exec "grep ' /persistentvolumes ' /proc/$(provisioner_pid)/mountinfo")
+    grep -q " - nfs4\? $KNFSD_SERVER:$KNFSD_PATH " <<<"$mount"
+    note "$(grep -o ' vers=[0-9.]*\|,vers=[0-9.]*' <<<"$mount" | tr -d ' ,')"
+}
+
+drop_in_serves() {
+    base_serves
+    # The Go one's rules, and no word of ours refused: what it may not do it does without.
+    kubectl -n default get endpoints k8s-sigs.io-nfs-subdir-external-provisioner \
+        -o jsonpath='{.metadata.annotations.control-plane\.alpha\.kubernetes\.io/leader}'
+}
+
+drop_in_archives() {
+    kubectl apply -f - <<'END'
+apiVersion: storage.k8s.io/v1
+kind: StorageClass
+metadata: { name: nfs-archive }
+provisioner: k8s-sigs.io/nfs-subdir-external-provisioner
+---
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: { name: archived }
+spec:
+  storageClassName: nfs-archive
+  accessModes: [ReadWriteMany]
+  resources: { requests: { storage: 1Mi } }
+END
+    await 30 "bound claim" claim_is default archived Bound
+    world knfsd exec "echo kept >\$(echo $KNFSD_PATH/default-archived-pvc-*)/file"
+    kubectl delete pvc archived
+    kubectl delete storageclass nfs-archive
+    await 30 "archive" world knfsd exec "grep -q kept $KNFSD_PATH/archived-default-archived-pvc-*/file"
+    world knfsd exec "rm -r $KNFSD_PATH/archived-*"
+}
+
+drop_in_goes() {
+    kubectl delete deployment nfs-client-provisioner --cascade foreground
+    kubectl delete -k "$TREE/manifests/drop-in" --ignore-not-found
+}
+
+# === What is seen ===
+
+claim_is() { [ "$(kubectl -n "$1" get pvc "$2" -o jsonpath='{.status.phase}')" = "$3" ]; }
+pod_is() { [ "$(kubectl -n "$1" get pod "$2" -o jsonpath='{.status.phase}')" = "$3" ]; }
+
+# But for the folder of ours where what is being removed waits.
+share_is_empty() { [ -z "$(world knfsd exec "ls $KNFSD_PATH")" ]; }
