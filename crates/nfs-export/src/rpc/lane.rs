@@ -7,13 +7,17 @@
 use std::{io, time::Duration};
 
 use bytes::{Buf, Bytes, BytesMut};
-use nfs3_client::io::{AsyncRead, AsyncWrite};
+use nfs3_client::{
+    io::{AsyncRead, AsyncWrite},
+    rpc::RpcClient,
+};
+use nfs3_types::rpc::opaque_auth;
 use tokio::{sync::oneshot, time::Instant};
 
 use super::{
     CallError, Malformed,
     mux::{Mux, Submit, Waiter},
-    proc::Proc,
+    proc::{Call, Proc},
     shape::{self, Head},
 };
 use crate::stats::Outcome;
@@ -44,10 +48,30 @@ enum Stage {
     In(Bytes),
 }
 
+// === impl Mux ===
+
+impl Mux {
+    /// One call. `xid` must not be in flight on this connection; a call that is repeated on the next connection keeps its own, so that
+    /// the server's duplicate-request cache can know it again.
+    pub(crate) async fn call<C: Call>(
+        &self,
+        xid: u32,
+        credential: &opaque_auth<'static>,
+        args: &C,
+    ) -> Result<C::Reply, CallError> {
+        let lane = Lane::new(self.clone(), C::PROC, xid);
+        let mut client = RpcClient::new_with_auth(lane, credential.clone(), opaque_auth::default());
+        let (program, version, procedure) = C::PROC.number();
+        Ok(client
+            .call::<C, C::Reply>(program, version, procedure, args)
+            .await?)
+    }
+}
+
 // === impl Lane ===
 
 impl Lane {
-    pub(crate) fn new(mux: Mux, proc: Proc, xid: u32) -> Self {
+    fn new(mux: Mux, proc: Proc, xid: u32) -> Self {
         Self {
             mux,
             proc,

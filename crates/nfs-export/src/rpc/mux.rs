@@ -14,15 +14,13 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use nfs3_client::rpc::RpcClient;
-use nfs3_types::rpc::opaque_auth;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch},
     time::Instant,
 };
 
-use super::{Broken, CallError, in_flight::InFlight, lane::Lane, proc::Call, record::Decoder};
+use super::{Broken, CallError, in_flight::InFlight, record::Decoder};
 use crate::stats::Stats;
 use driver::Driver;
 
@@ -104,22 +102,6 @@ impl Mux {
             stats,
             answers,
         }
-    }
-
-    /// One call. `xid` must not be in flight on this connection; a call that is repeated on the next connection keeps its own, so that
-    /// the server's duplicate-request cache can know it again.
-    pub(crate) async fn call<C: Call>(
-        &self,
-        xid: u32,
-        credential: &opaque_auth<'static>,
-        args: &C,
-    ) -> Result<C::Reply, CallError> {
-        let lane = Lane::new(self.clone(), C::PROC, xid);
-        let mut client = RpcClient::new_with_auth(lane, credential.clone(), opaque_auth::default());
-        let (program, version, procedure) = C::PROC.number();
-        Ok(client
-            .call::<C, C::Reply>(program, version, procedure, args)
-            .await?)
     }
 
     /// Why the connection was given up, if it was.

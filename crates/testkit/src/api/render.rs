@@ -3,7 +3,13 @@
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use serde_json::{Value, json};
 
-use super::{object, resources::Resource, status::Failure, store::Object, table};
+use super::{
+    object,
+    resources::Resource,
+    status::Failure,
+    store::Object,
+    table::{self, Include, metadata_of},
+};
 
 /// What the Accept header and the query ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,14 +23,6 @@ enum Shape {
     Object,
     Table { include: Include },
     Metadata,
-}
-
-/// What a table's row carries of its object.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Include {
-    None,
-    Metadata,
-    Object,
 }
 
 /// A list as it goes over the wire: its items do not repeat kind and version.
@@ -165,14 +163,6 @@ impl Serialize for Bare<'_> {
         }
         map.end()
     }
-}
-
-/// The object cut down to `metav1.PartialObjectMetadata`.
-pub(crate) fn metadata_of(object: &Value) -> Value {
-    json!({
-        "kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1",
-        "metadata": object["metadata"],
-    })
 }
 
 #[cfg(test)]

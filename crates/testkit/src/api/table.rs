@@ -2,11 +2,15 @@
 
 use serde_json::{Value, json};
 
-use super::{
-    object,
-    render::{Include, metadata_of},
-    resources::Resource,
-};
+use super::{object, resources::Resource};
+
+/// What a table's row carries of its object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Include {
+    None,
+    Metadata,
+    Object,
+}
 
 /// A column, and where its cells come from.
 struct Column {
@@ -14,6 +18,14 @@ struct Column {
     /// Shown with `-o wide` only.
     wide: bool,
     cell: fn(&Value) -> Value,
+}
+
+/// The object cut down to `metav1.PartialObjectMetadata`.
+pub(crate) fn metadata_of(object: &Value) -> Value {
+    json!({
+        "kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1",
+        "metadata": object["metadata"],
+    })
 }
 
 /// Lays objects out as a `metav1.Table`.

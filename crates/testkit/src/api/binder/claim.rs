@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::{claim_key, claims_of_pod, events, volume};
+use super::{claims_of_pod, events, volume};
 use crate::api::{
     object, quantity,
     resources::known,
@@ -45,7 +45,7 @@ pub(super) fn sync(
     });
     let made = named.iter().find_map(|name| {
         let volume = tx.get(known("persistentvolumes"), name)?;
-        (is_for(&volume, &claim) && fits(&volume, &claim)).then_some(volume)
+        (volume::is_for(&volume, &claim) && fits(&volume, &claim)).then_some(volume)
     });
     let volume = made.or_else(|| {
         if delayed {
@@ -72,15 +72,6 @@ pub(super) fn class_name(claim: &Value) -> &str {
     object::annotation(claim, BETA_CLASS).unwrap_or(object::text(claim, "/spec/storageClassName"))
 }
 
-/// Whether a volume's claimRef means this very claim.
-pub(super) fn is_for(volume: &Value, claim: &Value) -> bool {
-    let Some(reference) = volume["spec"].get("claimRef") else {
-        return false;
-    };
-    let uid = object::text(reference, "/uid");
-    claim_key(reference) == Key::of(claim) && (uid.is_empty() || uid == object::uid(claim))
-}
-
 /// A claim that is being deleted goes when no pod on a node uses it.
 fn release(tx: &mut Transaction<'_>, key: &Key, claim: &Value) {
     let in_use = tx.all(known("pods")).iter().any(|pod| {
@@ -99,7 +90,9 @@ fn sync_chosen(tx: &mut Transaction<'_>, claim: &Value, chosen: &str) -> bool {
     let was_bound = object::annotation(claim, "pv.kubernetes.io/bind-completed").is_some();
     let volume = tx.get(known("persistentvolumes"), &Key::new("", chosen));
     match volume {
-        Some(volume) if volume["spec"].get("claimRef").is_none() || is_for(&volume, claim) => {
+        Some(volume)
+            if volume["spec"].get("claimRef").is_none() || volume::is_for(&volume, claim) =>
+        {
             volume::bind(tx, &volume, claim);
             false
         }

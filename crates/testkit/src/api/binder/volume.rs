@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{claim, claim_key, events};
+use super::{claim_key, events};
 use crate::api::{
     admission, object,
     resources::known,
@@ -27,7 +27,7 @@ pub(super) fn sync(tx: &mut Transaction<'_>, key: &Key) {
         return;
     };
     let claim = tx.get(known("persistentvolumeclaims"), &claim_key(owner));
-    let claim = claim.filter(|claim| claim::is_for(&volume, claim));
+    let claim = claim.filter(|claim| is_for(&volume, claim));
     let abandoned = match &claim {
         None => true,
         Some(claim) => {
@@ -40,6 +40,15 @@ pub(super) fn sync(tx: &mut Transaction<'_>, key: &Key) {
         reclaim(tx, &volume);
     }
     let_go(tx, key);
+}
+
+/// Whether a volume's claimRef means this very claim.
+pub(super) fn is_for(volume: &Value, claim: &Value) -> bool {
+    let Some(reference) = volume["spec"].get("claimRef") else {
+        return false;
+    };
+    let uid = object::text(reference, "/uid");
+    claim_key(reference) == Key::of(claim) && (uid.is_empty() || uid == object::uid(claim))
 }
 
 /// Binds a claim and a volume, in the steps in which the real controller does.
