@@ -1,4 +1,4 @@
-//! What the fuzz targets drive; compiled for them only.
+//! What the fuzz targets drive; compiled for them, and for a test that goes through their corpora.
 
 use std::io::Cursor;
 
@@ -181,5 +181,29 @@ fn body<C: Call>(head: Head, data: &[u8]) {
     assert_eq!(success, matches!(head, Head::Success(_)));
     if success && C::Reply::unpack(&mut cursor).is_ok() {
         assert_eq!(cursor.position(), data.len() as u64);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn the_corpora_are_without_a_finding() {
+        let targets: [(&str, fn(&[u8])); 3] =
+            [("records", records), ("replies", replies), ("mux", mux)];
+        let fuzz = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus");
+        for (name, target) in targets {
+            let mut inputs = 0;
+            for input in std::fs::read_dir(fuzz.join(name)).unwrap() {
+                let path = input.unwrap().path();
+                println!("{}", path.display());
+                target(&std::fs::read(&path).unwrap());
+                inputs += 1;
+            }
+            assert!(inputs > 20, "{name}: {inputs} inputs");
+        }
     }
 }

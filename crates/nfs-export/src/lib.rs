@@ -171,7 +171,7 @@
 
 mod error;
 mod export;
-#[cfg(fuzzing)]
+#[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod path;
 mod rpc;

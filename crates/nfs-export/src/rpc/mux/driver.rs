@@ -82,12 +82,20 @@ impl<S: AsyncRead + AsyncWrite> Driver<S> {
     async fn drive(&mut self) -> Result<std::convert::Infallible, Broken> {
         let sleep = tokio::time::sleep_until(Instant::now() + self.deadline);
         tokio::pin!(sleep);
+        let mut fired = false;
         loop {
+            let wake = self.wake();
+            // Asked of the clock and not of the timer: one that is set to what has passed meanwhile fires without being seen.
+            if wake.is_some_and(|wake| wake <= Instant::now()) {
+                self.expire()?;
+                continue;
+            }
             // All deadlines are equally long, so the timer moves only when it fired or nothing was waiting.
-            if let Some(wake) = self.wake()
-                && (sleep.is_elapsed() || wake < sleep.deadline())
+            if let Some(wake) = wake
+                && (fired || wake < sleep.deadline())
             {
                 sleep.as_mut().reset(wake);
+                fired = false;
             }
             if self.input.capacity() - self.input.len() < READ_CHUNK / 4 {
                 self.input.reserve(READ_CHUNK);
@@ -100,7 +108,7 @@ impl<S: AsyncRead + AsyncWrite> Driver<S> {
                 submit = self.queue.recv(), if self.output.len() < WRITE_MAX => {
                     self.enqueue(submit.ok_or(Broken::Dropped)?);
                 }
-                () = &mut sleep, if !sleep.is_elapsed() => self.expire()?,
+                () = &mut sleep, if !fired => fired = true,
             }
         }
     }
