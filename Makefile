@@ -9,7 +9,7 @@ IMAGE_TOOL ?= $(firstword $(foreach tool,docker podman buildah,$(shell $(tool) i
 IMAGE_ARGS ?=
 DENY = $(CARGO) deny --locked --log-level error check --hide-inclusion-graph
 SCRIPTS = .ci/run $(wildcard e2e/*.sh e2e/*/*.sh e2e/*/*/*.sh manifests/*/*/*.sh) \
-	e2e/uml/guest-init e2e/uml/serve-nfs e2e/node/role e2e/node/kafka/class-archive e2e/node/kafka/image/run
+	e2e/uml/machine e2e/uml/guest-init e2e/uml/serve-nfs e2e/node/role e2e/node/kafka/class-archive e2e/node/kafka/image/run
 
 .PHONY: help demo test lint fmt deny e2e e2e-kafka bench fuzz image clean-run
 

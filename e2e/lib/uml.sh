@@ -55,8 +55,8 @@ uml_launch() { # NAME NUMBER MEMORY ROLE NAME=VALUE...
     bridge_up
     [ -e "/sys/class/net/$tap" ] || ip tuntap add dev "$tap" mode tap
     ip link set "$tap" master "$BRIDGE" up
-    LD_PRELOAD=$shim service_launch "$name" \
-        linux.uml "mem=$memory" umid=machine "uml_dir=$guest/" \
+    E2E_SHIM=$shim service_launch "$name" "$E2E/uml/machine" \
+        "mem=$memory" umid=machine "uml_dir=$guest/" \
         root=/dev/root rootfstype=hostfs rootflags=/ ro "init=$guest/guest-init" "ubd0=$guest/disk.img" \
         "vec0:transport=tap,ifname=$tap,depth=128,gro=1,mac=02:00:0a:63:$(printf %02x "$NET"):0$number" \
         con0=null,fd:1 con=null ssl=null panic=1 quiet \
