@@ -1,18 +1,22 @@
 //! What the settings resolve to: parsed once, so that nothing past this is checked again. Refused: anything that could only fail later, with one line
 //! that names the variable.
 
+mod log;
+mod nfs;
 mod value;
 
 use crate::args::Args;
 use crate::plan::class::parse_bool;
 use crate::plan::lock::Terms;
-use crate::plan::place::Place;
 use crate::plan::shares::Share;
+use log::log;
+pub use log::{Format, Log};
+use nfs::{nfs, share};
 use nfs_export::Options;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use value::{Set, duration, number, positive, qualified_name};
+use value::{Set, duration, positive, qualified_name};
 
 /// Where a pod finds the namespace of its service account.
 const NAMESPACE_FILE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
@@ -56,26 +60,6 @@ pub struct Limits {
     pub claims: usize,
     /// Volumes being deleted.
     pub volumes: usize,
-}
-
-/// How the log is written.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Log {
-    /// In which form.
-    pub format: Format,
-    /// Directives for `tracing_subscriber::EnvFilter`, known to be good.
-    pub filter: String,
-}
-
-/// The forms of a log line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
-    /// For people where the log is a terminal, JSON otherwise.
-    Auto,
-    /// For people.
-    Text,
-    /// One JSON object a line.
-    Json,
 }
 
 /// A setting that is missing or wrong. Displayed in one line that begins with the variable's name.
@@ -180,64 +164,6 @@ fn provisioner(name: Option<String>) -> Result<String, ConfigError> {
     )
 }
 
-fn share(
-    server: Option<String>,
-    path: Option<String>,
-    nfs_port: Option<String>,
-    mount_port: Option<String>,
-) -> Result<Share, ConfigError> {
-    let set = Set::new("NFS_SERVER", server);
-    let server = set.required("give the host name or address of the NFS server")?;
-    let is_host = |text: &str| {
-        !text
-            .contains(|letter: char| letter == '/' || letter.is_whitespace() || letter.is_control())
-    };
-    let server = set.check(
-        server,
-        "a host name or address (the path goes into NFS_PATH)",
-        |text| is_host(text).then(|| text.to_owned()),
-    )?;
-    let set = Set::new("NFS_PATH", path);
-    let path = set.required("give the absolute path of the share on the NFS server")?;
-    let root = set.check(path, "an absolute path", |text| {
-        Place::new(&server, text).filter(|_| !text.contains('\0'))
-    })?;
-    let port = |name, text| {
-        Set::new(name, text)
-            .unless_service_link()
-            .parse(value::PORT, value::port)
-    };
-    Ok(Share {
-        root,
-        nfs_port: port("NFS_PORT", nfs_port)?,
-        mount_port: port("MOUNT_PORT", mount_port)?,
-    })
-}
-
-fn nfs(
-    uid: Option<String>,
-    gid: Option<String>,
-    in_flight: Option<String>,
-    timeout: Option<String>,
-) -> Result<Options, ConfigError> {
-    let default = Options::default();
-    Ok(Options {
-        uid: Set::new("NFS_UID", uid).parse_or(default.uid, "a user number", number)?,
-        gid: Set::new("NFS_GID", gid).parse_or(default.gid, "a group number", number)?,
-        in_flight: Set::new("NFS_IN_FLIGHT", in_flight).parse_or(
-            default.in_flight,
-            "a count from 1",
-            positive,
-        )?,
-        deadline: Set::new("NFS_CALL_TIMEOUT", timeout).parse_or(
-            default.deadline,
-            value::DURATION,
-            duration,
-        )?,
-        ..default
-    })
-}
-
 fn leader_election(text: Option<String>) -> Result<bool, ConfigError> {
     Set::new("ENABLE_LEADER_ELECTION", text).parse_or(true, "true or false", parse_bool)
 }
@@ -299,37 +225,6 @@ fn metrics(text: Option<String>) -> Result<Option<SocketAddr>, ConfigError> {
             value::address,
         )
         .map(Some)
-}
-
-fn log(
-    format: Option<String>,
-    directives: Option<String>,
-    level: Option<String>,
-    verbosity: Option<String>,
-) -> Result<Log, ConfigError> {
-    let verbosity = Set::new("-v", verbosity).parse_or(0, "a number", number)?;
-    let usual = match verbosity {
-        ..4 => "info",
-        4..6 => "debug",
-        6.. => "trace",
-    };
-    let format =
-        Set::new("LOG_FORMAT", format).parse_or(Format::Auto, "auto, text or json", |text| {
-            match text {
-                "auto" => Some(Format::Auto),
-                "text" => Some(Format::Text),
-                "json" => Some(Format::Json),
-                _ => None,
-            }
-        })?;
-    let filter = Set::new("LOG_LEVEL", level).parse_or(
-        usual.to_owned(),
-        "error, warn, info, debug, trace or a list of directives",
-        value::filter,
-    )?;
-    let filter =
-        Set::new("RUST_LOG", directives).parse_or(filter, "a list of directives", value::filter)?;
-    Ok(Log { format, filter })
 }
 
 #[cfg(test)]

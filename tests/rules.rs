@@ -107,3 +107,28 @@ fn no_room_of_the_provisioner_has_a_mod_rs_or_a_utils() {
         Vec::<&PathBuf>::new()
     );
 }
+
+/// A room that needs more is two rooms.
+#[test]
+fn no_file_of_the_product_has_300_lines_without_its_tests() {
+    let mut files = Vec::new();
+    for place in ["src", "crates/nfs-export/src", "crates/testkit/src"] {
+        sources(
+            &Path::new(env!("CARGO_MANIFEST_DIR")).join(place),
+            &mut files,
+        )
+        .unwrap();
+    }
+    let is_of_tests = |file: &PathBuf| file.file_name().is_some_and(|name| name == "tests.rs");
+    let long: Vec<_> = files
+        .iter()
+        .filter(|file| !is_of_tests(file))
+        .map(|file| {
+            let text = fs::read_to_string(file).unwrap();
+            let lines = text.lines().take_while(|line| *line != "#[cfg(test)]");
+            (lines.count(), file.display().to_string())
+        })
+        .filter(|(lines, _)| *lines >= 300)
+        .collect();
+    assert_eq!(long, []);
+}

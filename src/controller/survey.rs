@@ -19,10 +19,12 @@ use crate::{plan::names, shares::Shares, telemetry::health::Heart};
 const EVERY: Duration = Duration::from_secs(30);
 /// Between two looks for shares that are new, which is a look into memory.
 const NEW_SHARES: Duration = Duration::from_secs(1);
-/// Between two counts of the archives of one share: a listing of its whole root.
-const LISTING: Duration = Duration::from_mins(10);
+/// Between two counts of the archives of one share at least: each reads the names of its whole root.
+const COUNTING: Duration = Duration::from_mins(10);
+/// A root that takes long to read is read less often: so many times as long is the pause.
+const SPARING: u32 = 200;
 /// Names of a root that are looked at at most.
-const NAMES: usize = 200_000;
+const NAMES: u64 = 1_000_000;
 
 /// What was found last.
 #[derive(Debug, Default)]
@@ -37,8 +39,8 @@ pub struct Found {
     pub room: Option<FsStat>,
     /// Archives at its root.
     pub archives: Option<u64>,
-    /// When they were counted.
-    pub listed: Option<Instant>,
+    /// When they are to be counted again.
+    pub due: Option<Instant>,
 }
 
 // === impl Survey ===
@@ -87,21 +89,15 @@ impl Survey {
                 "room on the share not known"
             ),
         }
-        let is_due = |at: Instant| at.elapsed() >= LISTING;
-        if !self.of(export.target()).listed.is_none_or(is_due) {
+        let begin = Instant::now();
+        if self.of(export.target()).due.is_some_and(|due| begin < due) {
             return;
         }
-        match export.list(None, NAMES).await {
-            Ok(entries) => {
-                let archives = entries
-                    .iter()
-                    .filter(|entry| names::is_archive(&entry.name))
-                    .count();
-                self.keep(export, |found| {
-                    found.archives = u64::try_from(archives).ok();
-                    found.listed = Some(Instant::now());
-                });
-            }
+        match export.count(None, NAMES, names::is_archive).await {
+            Ok(archives) => self.keep(export, |found| {
+                found.archives = Some(archives);
+                found.due = Some(Instant::now() + pause(begin.elapsed()));
+            }),
             Err(error) => debug!(
                 error = &error as &dyn std::error::Error,
                 "archives not counted"
@@ -115,5 +111,23 @@ impl Survey {
 
     fn with<T>(&self, look: impl FnOnce(&mut HashMap<Target, Found>) -> T) -> T {
         look(&mut self.found.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Until the next count, after one that took so long.
+fn pause(took: Duration) -> Duration {
+    COUNTING.max(took * SPARING)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_root_that_is_slow_to_read_costs_no_more_than_half_a_percent_of_the_time() {
+        let seconds = Duration::from_secs;
+        assert_eq!(pause(seconds(0)), COUNTING);
+        assert_eq!(pause(seconds(3)), COUNTING);
+        assert_eq!(pause(seconds(30)), seconds(6000));
     }
 }

@@ -6,13 +6,15 @@
 //!
 //! A refusal says in one sentence what is wrong and what to change, because `kubectl describe pvc` is where its reader looks.
 
-use crate::plan::class::ClassError;
 use crate::plan::facts::{Claim, Class, Request, Standing};
 use crate::plan::names;
-use crate::plan::pattern::{self, Scope, TooLong};
+use crate::plan::pattern::{self, Scope};
 use crate::plan::place::Place;
-use crate::plan::shares::{Served, Share, Unserved};
-use nfs_export::{PathError, SubDir};
+use crate::plan::shares::{Served, Share};
+use nfs_export::SubDir;
+use reason::{Misplaced, Reason, shorten};
+
+mod reason;
 
 /// Permissions of a volume's directory, whatever the umask of anybody.
 const MODE: u32 = 0o777;
@@ -104,53 +106,6 @@ pub struct Provision {
     pub dir: SubDir,
     /// The directory's permissions, exactly.
     pub mode: u32,
-}
-
-/// Why a claim that is ours gets no volume. Displayed as the last part of the event's message.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-enum Reason {
-    #[error("claim Selector is not supported")]
-    Selector,
-    #[error(
-        "filling a volume from {0} is not supported by this provisioner, and an empty one is not what was asked for; \
-         remove dataSource and dataSourceRef from the claim and copy the data in with a Job, or choose a class whose driver can do it"
-    )]
-    DataSource(Box<str>),
-    #[error(
-        "the class is wrong: {0}; parameters cannot be edited, so delete the class and create it anew"
-    )]
-    Class(#[from] ClassError),
-    #[error(
-        "there is no such class; create it, or create the claim anew with the name of one that exists (kubectl get storageclass)"
-    )]
-    NoClass,
-    #[error("the claim names no class; create it anew with spec.storageClassName")]
-    Unnamed,
-    #[error(
-        "pathPattern \"{pattern}\" gives {result:?} for this claim: {why}; change the labels or annotations that the pattern uses, or the class"
-    )]
-    Pattern {
-        pattern: String,
-        result: String,
-        why: Misplaced,
-    },
-    #[error(
-        "pathPattern \"{0}\": {1}; change the labels or annotations that it uses, or the class"
-    )]
-    Endless(String, TooLong),
-    #[error("directory {0:?}: {1}; give the claim a shorter name, or the class a pathPattern")]
-    Directory(String, Misplaced),
-}
-
-/// Why a directory is not one for a volume.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-enum Misplaced {
-    #[error(transparent)]
-    Path(#[from] PathError),
-    #[error(transparent)]
-    Share(#[from] Unserved),
-    #[error("the folder {} belongs to the provisioner", names::HIDDEN)]
-    Hidden,
 }
 
 /// Decides about one claim.
@@ -262,46 +217,6 @@ fn leaving<'a>(provision: &Provision, leaving: &'a [Place]) -> Option<&'a Place>
     leaving
         .iter()
         .find(|other| other.relation(&place).is_some())
-}
-
-/// An event's message has room for 1,024 bytes, and the cure stands at its end.
-fn shorten(text: &str) -> String {
-    const ROOM: usize = 200;
-    let kept = &text[..text.floor_char_boundary(ROOM)];
-    let rest = if kept.len() < text.len() { "…" } else { "" };
-    format!("{kept}{rest}")
-}
-
-// === impl Refusal ===
-
-impl Refusal {
-    /// The library says it in these words, without the class.
-    fn block(provisioner: &str) -> Self {
-        Self {
-            message: format!("{provisioner} does not support block volume provisioning"),
-            until: Until::ClaimChanges,
-        }
-    }
-}
-
-// === impl Reason ===
-
-impl Reason {
-    fn refuse(self, class: &str) -> Refusal {
-        let message = format!("failed to provision volume with StorageClass \"{class}\": {self}");
-        Refusal {
-            message,
-            until: self.until(),
-        }
-    }
-
-    fn until(&self) -> Until {
-        match self {
-            Self::Selector | Self::DataSource(_) | Self::Unnamed => Until::ClaimChanges,
-            Self::Class(_) | Self::NoClass => Until::ClassChanges,
-            Self::Pattern { .. } | Self::Endless(..) | Self::Directory(..) => Until::EitherChanges,
-        }
-    }
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! Each verb can be repeated: after an error, or when the process has died in the middle, calling it again finishes the work. None
 //! follows a symbolic link, and none touches anything outside the paths it was given.
 
+mod list;
 mod mkdir;
 mod remove;
 mod rename;
@@ -136,8 +137,23 @@ impl Export {
     /// # Errors
     /// [`Cause::NotADirectory`] where it is something else; what the server says.
     pub async fn list(&self, dir: Option<&SubDir>, limit: usize) -> Result<Vec<Entry>, Error> {
-        let names = stat::list(&self.session, dir, limit).await;
+        let names = list::list(&self.session, dir, limit).await;
         names.map_err(|cause| self.error(Operation::List, dir, cause))
+    }
+
+    /// How many names of a directory (`None`: the root) `is_one` says yes to, among the first `limit`; 0 when it is missing. Holds a page of names
+    /// at a time and asks for nothing but names, so it is the cheapest way through a directory of any size.
+    ///
+    /// # Errors
+    /// As [`Export::list`].
+    pub async fn count(
+        &self,
+        dir: Option<&SubDir>,
+        limit: u64,
+        is_one: impl Fn(&[u8]) -> bool,
+    ) -> Result<u64, Error> {
+        let count = list::count(&self.session, dir, limit, is_one).await;
+        count.map_err(|cause| self.error(Operation::List, dir, cause))
     }
 
     /// Room on the share.

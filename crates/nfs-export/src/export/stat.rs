@@ -7,14 +7,11 @@ use nfs3_types::nfs3::{
     nfsstat3,
 };
 
-use super::{Entry, FsStat, Kind, Run, Stat};
+use super::{FsStat, Kind, Run, Stat};
 use crate::{
     Cause, SubDir,
     session::{Directory, Live, Session},
 };
-
-/// Pages that may hold nothing new before a server is taken to go in circles.
-const RESTARTS_MAX: u32 = 8;
 
 /// Where in a directory a page starts.
 #[derive(Debug, Clone, Copy, Default)]
@@ -64,54 +61,6 @@ async fn stat_once(
     Ok(found.map(|found| Stat::from(&found.attributes)))
 }
 
-pub(super) async fn list(
-    session: &Session,
-    dir: Option<&SubDir>,
-    limit: usize,
-) -> Result<Vec<Entry>, Cause> {
-    let mut run = Run::new(session);
-    loop {
-        let live = session.live().await?;
-        let attempt = list_once(session, &live, dir, limit).await;
-        if let Some(names) = run.settle(&live, attempt).await? {
-            return Ok(names);
-        }
-    }
-}
-
-async fn list_once(
-    session: &Session,
-    live: &Arc<Live>,
-    dir: Option<&SubDir>,
-    limit: usize,
-) -> Result<Vec<Entry>, Cause> {
-    let Some(directory) = session.walk(live, dir).await? else {
-        return Ok(Vec::new());
-    };
-    let (mut names, mut cookie, mut restarts) = (Vec::new(), Cookie::default(), 0);
-    while names.len() < limit {
-        let page = match page(session, &directory.handle, cookie, live.page).await {
-            Err(Cause::Nfs(nfsstat3::NFS3ERR_BAD_COOKIE)) if restarts < RESTARTS_MAX => {
-                restarts += 1;
-                names.clear();
-                cookie = Cookie::default();
-                continue;
-            }
-            Err(Cause::Nfs(nfsstat3::NFS3ERR_NOENT)) => return Ok(Vec::new()),
-            page => page?,
-        };
-        // A server whose cookie stands still would be asked for ever.
-        let stuck = page.next.at == cookie.at;
-        names.extend(page.entries.into_iter().map(Entry::from));
-        if page.eof || stuck {
-            break;
-        }
-        cookie = page.next;
-    }
-    names.truncate(limit);
-    Ok(names)
-}
-
 /// One page of a directory, by READDIR where the server has no READDIRPLUS.
 pub(super) async fn page(
     session: &Session,
@@ -157,7 +106,8 @@ pub(super) async fn page(
     })
 }
 
-async fn plain_page(
+/// One page of a directory by READDIR, which spares the server a look at each entry.
+pub(super) async fn plain_page(
     session: &Session,
     directory: &nfs_fh3,
     cookie: Cookie,
@@ -219,19 +169,6 @@ async fn fsstat_once(session: &Session, root: &Directory) -> Result<FsStat, Caus
 impl PageEntry {
     fn is_real(&self) -> bool {
         !matches!(&*self.name, b"." | b"..")
-    }
-}
-
-// === impl Entry ===
-
-impl From<PageEntry> for Entry {
-    fn from(entry: PageEntry) -> Self {
-        Self {
-            name: entry.name,
-            kind: entry
-                .attributes
-                .map(|attributes| Kind::from(attributes.type_)),
-        }
     }
 }
 

@@ -301,6 +301,18 @@ async fn a_listing_goes_over_many_pages() {
         .map(|e| e.name)
         .collect();
     assert_eq!(names.len(), 3000);
+
+    let count = async |dir, limit, end: &'static str| {
+        let is_one = |name: &[u8]| name.ends_with(end.as_bytes());
+        world.export.count(dir, limit, is_one).await.unwrap()
+    };
+    assert_eq!(count(Some(&dir), 10_000, "").await, 3000);
+    assert_eq!(count(Some(&dir), 10_000, "7").await, 300);
+    let some = count(Some(&dir), 1, "").await;
+    assert!((1..3000).contains(&some), "a page: {some}");
+    let none = world.sub("none");
+    assert_eq!(count(Some(&none), 10, "").await, 0);
+    assert!(count(None, 100_000, "").await > 0);
 }
 
 #[tokio::test]

@@ -22,7 +22,7 @@ use super::{
     ops::{Done, Id, Op},
 };
 use crate::{Cause, Removed, error::Owner, session::Directory};
-use failures::Failures;
+use failures::{Failures, sort};
 use node::{Node, Nodes};
 
 /// Directories read at the same time.
@@ -280,23 +280,6 @@ impl Tree {
             name: node.name.clone(),
         });
     }
-}
-
-/// The outer error ends the removal; the inner one is about one entry.
-fn sort<T>(result: Result<T, Cause>) -> Result<Result<T, nfsstat3>, Cause> {
-    match result {
-        Ok(value) => Ok(Ok(value)),
-        Err(Cause::Nfs(status)) if !is_about_the_share(status) => Ok(Err(status)),
-        Err(cause) => Err(cause),
-    }
-}
-
-fn is_about_the_share(status: nfsstat3) -> bool {
-    use nfsstat3::{NFS3ERR_DQUOT, NFS3ERR_JUKEBOX, NFS3ERR_NOSPC, NFS3ERR_ROFS};
-    matches!(
-        status,
-        NFS3ERR_ROFS | NFS3ERR_JUKEBOX | NFS3ERR_NOSPC | NFS3ERR_DQUOT
-    )
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
-//! What a removal could not remove.
+//! What a removal could not remove, and which failures are about more than one entry.
 
 use std::sync::Arc;
+
+use nfs3_types::nfs3::nfsstat3;
 
 use crate::{Cause, Leftover, Leftovers, error::Owner};
 
@@ -46,4 +48,21 @@ impl Failures {
             first: self.first,
         })))
     }
+}
+
+/// The outer error ends the removal; the inner one is about one entry.
+pub(super) fn sort<T>(result: Result<T, Cause>) -> Result<Result<T, nfsstat3>, Cause> {
+    match result {
+        Ok(value) => Ok(Ok(value)),
+        Err(Cause::Nfs(status)) if !is_about_the_share(status) => Ok(Err(status)),
+        Err(cause) => Err(cause),
+    }
+}
+
+fn is_about_the_share(status: nfsstat3) -> bool {
+    use nfsstat3::{NFS3ERR_DQUOT, NFS3ERR_JUKEBOX, NFS3ERR_NOSPC, NFS3ERR_ROFS};
+    matches!(
+        status,
+        NFS3ERR_ROFS | NFS3ERR_JUKEBOX | NFS3ERR_NOSPC | NFS3ERR_DQUOT
+    )
 }
