@@ -46,6 +46,7 @@ mod random;
 mod reclaim;
 mod refusal;
 mod rights;
+mod runbook;
 mod servers;
 mod settings;
 mod shares;
@@ -81,6 +82,7 @@ fn all() -> Vec<scenario::Scenario> {
         reclaim::scenarios(),
         refusal::scenarios(),
         rights::scenarios(),
+        runbook::scenarios(),
         servers::scenarios(),
         settings::scenarios(),
         shares::scenarios(),

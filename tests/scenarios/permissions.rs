@@ -32,7 +32,7 @@ pub fn scenarios() -> Vec<Scenario> {
 const CAP: Duration = Duration::from_secs(60);
 
 /// The cluster-wide rules of the account that the provisioner runs as.
-struct Rules {
+pub struct Rules {
     roles: Api<ClusterRole>,
     role: ClusterRole,
 }
@@ -40,7 +40,8 @@ struct Rules {
 // === impl Rules ===
 
 impl Rules {
-    async fn of(stage: &Stage) -> Self {
+    /// Those of the account.
+    pub async fn of(stage: &Stage) -> Self {
         let bindings: Api<ClusterRoleBinding> = Api::all(stage.client());
         let bindings = bindings.list(&ListParams::default()).await.unwrap();
         let account = stage.account();
@@ -58,7 +59,7 @@ impl Rules {
     }
 
     /// Takes these verbs on these resources away.
-    async fn forbid(&self, rows: &[(&str, &str)]) {
+    pub async fn forbid(&self, rows: &[(&str, &str)]) {
         let mut rules = self.role.rules.clone().unwrap();
         for rule in &mut rules {
             let resources = rule.resources.clone().unwrap_or_default();
@@ -73,7 +74,7 @@ impl Rules {
     }
 
     /// As they were.
-    async fn restore(&self) {
+    pub async fn restore(&self) {
         self.put(json!(self.role.rules)).await;
     }
 
@@ -88,7 +89,7 @@ impl Rules {
     }
 
     /// Plays something that takes rules away, and puts them back whatever comes of it.
-    async fn restored_after(&self, play: impl Future<Output = ()>) {
+    pub async fn restored_after(&self, play: impl Future<Output = ()>) {
         let outcome = AssertUnwindSafe(play).catch_unwind().await;
         self.restore().await;
         outcome.unwrap_or_else(|panic| resume_unwind(panic));

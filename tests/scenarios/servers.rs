@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use crate::expect::eventually_within;
 use crate::provisioner::Provisioner;
+use crate::runbook::quotes;
 use crate::scenario::Scenario;
 use crate::stage::{Stage, name_of};
 use crate::world::{Real, Share};
@@ -216,7 +217,8 @@ async fn squashed(stage: &Stage, share: &Share) {
     let class = stage.class("plain", json!({})).await;
     let _provisioner = start(stage, share);
     stage.claim("data", &class).await;
-    stage.event("data", "ProvisioningFailed", &["squash"]).await;
+    let event = stage.event("data", "ProvisioningFailed", &["squash"]).await;
+    quotes("Squashed root", &event.message.unwrap_or_default());
 }
 
 async fn ganesha_squashing_root_says_so_on_the_claim(stage: Stage) {
@@ -338,7 +340,8 @@ async fn a_full_share_says_so_and_serves_when_there_is_room(stage: Stage) {
     )
     .await;
     stage.claim("data", &class).await;
-    stage.event("data", "ProvisioningFailed", &["space"]).await;
+    let event = stage.event("data", "ProvisioningFailed", &["space"]).await;
+    quotes("Share full", &event.message.unwrap_or_default());
     exec(&stage, &format!("rmdir {}/fill-*", share.path)).await;
     stage.bound("data").await;
     exec(&stage, &format!("rm -rf {}", share.path)).await;

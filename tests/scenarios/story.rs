@@ -4,15 +4,18 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
+use crate::expect::SOON;
 use crate::provisioner::Log;
 use crate::scenario::Scenario;
 use crate::stage::{Stage, name_of};
+use crate::world::{Part, Turn};
 
 /// The facts.
 pub fn scenarios() -> Vec<Scenario> {
     vec![
         Scenario::of(one_field_of_json_lines_tells_the_whole_story_of_a_claim),
         Scenario::of(one_text_finds_the_same_story_in_lines_for_people),
+        Scenario::of(one_trouble_of_many_claims_is_one_line_and_an_event_on_each).alone(),
     ]
 }
 
@@ -105,4 +108,35 @@ async fn one_text_finds_the_same_story_in_lines_for_people(stage: Stage) {
     assert!(is_whole(&story), "{story:#?}");
     assert!(is_whole(&log.with_all(&[&format!("volume={volume}")])));
     assert!(!story.iter().any(|line| line.contains("data-2")));
+}
+
+/// Within a minute. How often it was kept back is said with the next line: see `telemetry::log::Repeats`.
+async fn one_trouble_of_many_claims_is_one_line_and_an_event_on_each(stage: Stage) {
+    const CLAIMS: usize = 10;
+    let class = stage.class("plain", json!({})).await;
+    stage.world().turn(Part::Nfs, Turn::Off).await;
+    let settings = stage.settings().with("LOG_LEVEL", "info");
+    let provisioner = stage.start_with(&settings);
+    for number in 0..CLAIMS {
+        stage.claim(&format!("data-{number}"), &class).await;
+    }
+    for number in 0..CLAIMS {
+        let claim = format!("data-{number}");
+        stage
+            .event_counted(SOON, &claim, "ProvisioningFailed", 2)
+            .await;
+    }
+    let said = provisioner
+        .log()
+        .with_all(&["ERROR", "provisioning failed"]);
+    assert_eq!(said.len(), 1, "{said:#?}");
+    assert!(said[0].contains("kept_back=0"), "{said:?}");
+    let down = provisioner
+        .log()
+        .with_all(&["WARN", "share does not answer"]);
+    assert!(down.len() <= 2, "once for each reason: {down:#?}");
+    stage.world().turn(Part::Nfs, Turn::On).await;
+    for number in 0..CLAIMS {
+        stage.bound(&format!("data-{number}")).await;
+    }
 }
