@@ -5,16 +5,15 @@
 
 mod advice;
 mod describe;
+mod mount;
 mod recovery;
 
 use std::{fmt, io, net::IpAddr, net::SocketAddr, sync::Arc, time::Duration};
 
-use nfs3_types::{
-    mount::mountstat3,
-    nfs3::{fattr3, nfsstat3},
-};
+use nfs3_types::nfs3::{fattr3, nfsstat3};
 
 use crate::rpc::{Broken, CallError, Malformed, Refusal};
+pub use mount::MountRefusal;
 
 /// [`Cause::Mute`]'s name for it.
 pub(crate) const PORTMAPPER: &str = "portmapper";
@@ -126,19 +125,6 @@ pub enum Cause {
     /// A removal that had to leave something behind.
     #[error("{0}")]
     Leftovers(Arc<Leftovers>),
-}
-
-/// MOUNT said no (RFC 1813 section 5.2.1).
-#[derive(Debug, Clone)]
-pub struct MountRefusal {
-    /// Its status.
-    pub status: mountstat3,
-    /// What was asked for.
-    pub path: Box<str>,
-    /// What the server exports, where it said so.
-    pub exports: Option<Vec<String>>,
-    /// Whether the call came from a reserved port.
-    pub reserved_port: bool,
 }
 
 /// What a removal could not remove; the rest is gone.
@@ -287,23 +273,10 @@ impl From<&fattr3> for Owner {
     }
 }
 
-// === impl MountRefusal ===
-
-impl MountRefusal {
-    /// Whether the server has said what it exports, and what was asked for is neither that nor inside of it.
-    pub(crate) fn names_no_export(&self) -> bool {
-        let holds = |export: &String| {
-            let rest = self.path.strip_prefix(export.trim_end_matches('/'));
-            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        };
-        self.exports
-            .as_ref()
-            .is_some_and(|exports| !exports.iter().any(holds))
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use nfs3_types::mount::mountstat3;
+
     use super::*;
 
     #[test]

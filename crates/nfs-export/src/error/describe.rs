@@ -1,28 +1,10 @@
-//! What statuses, refusals and leftovers look like in words.
+//! What statuses and leftovers look like in words.
 
 use std::fmt;
 
 use nfs3_types::nfs3::nfsstat3;
 
-use super::{Leftovers, MountRefusal};
-
-// === impl MountRefusal ===
-
-impl fmt::Display for MountRefusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "the server refused to mount {} ({})",
-            self.path, self.status
-        )?;
-        match &self.exports {
-            None => Ok(()),
-            Some(exports) if exports.is_empty() => f.write_str("; it exports nothing"),
-            Some(exports) if exports.contains(&self.path.to_string()) => Ok(()),
-            Some(exports) => write!(f, "; it exports {}", exports.join(", ")),
-        }
-    }
-}
+use super::Leftovers;
 
 // === impl Leftovers ===
 
