@@ -1,5 +1,7 @@
 //! The way to the API server: the kubeconfig where one is named, else the pod's service account.
 
+use std::time::Duration;
+
 use http::HeaderName;
 use http::header::{HeaderValue, USER_AGENT};
 use kube::Client;
@@ -9,6 +11,10 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use super::RunError;
 use crate::config::Config;
 use crate::telemetry::metrics::Metrics;
+
+/// A connection on which nothing arrives for so long is taken for dead. Each watch brings a bookmark every minute, and all other requests
+/// have shorter deadlines of their own.
+const SILENCE: Duration = Duration::from_secs(150);
 
 /// A client whose requests are counted, and bear the identity of this process. No request is made yet.
 ///
@@ -30,6 +36,7 @@ pub(super) async fn connect(
         None => kube::Config::incluster().map_err(|error| RunError::Kubeconfig(error.into()))?,
     };
     kube.headers.extend(user_agent(identity));
+    kube.read_timeout = Some(SILENCE);
     let builder =
         ClientBuilder::try_from(kube).map_err(|error| RunError::Kubeconfig(error.into()))?;
     Ok(builder.with_layer(&metrics.api_layer()).build())
