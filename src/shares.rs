@@ -33,8 +33,8 @@ pub struct Changes {
 pub enum Change {
     /// The share answers (again).
     Up(Target),
-    /// The share stopped answering, or never did.
-    Down(Target),
+    /// The share stopped answering, never did, or fails to for another reason than before.
+    Down(Target, String),
 }
 
 type Opened = (Target, watch::Receiver<State>);
@@ -105,36 +105,28 @@ fn follow(target: Target, state: watch::Receiver<State>) -> impl Stream<Item = C
         start,
         |(target, mut state, mut was_up, mut told)| async move {
             loop {
-                let now_up = match &*state.borrow_and_update() {
-                    State::Idle => None,
-                    State::Up => Some(true),
-                    State::Down(why) => {
-                        // An administrator acts on what changed, not on each attempt.
-                        let reason = chain(why.as_ref());
-                        if was_up != Some(false) || reason != told {
-                            told.clone_from(&reason);
-                            let share = format!("{}:{}", target.server, target.path);
-                            warn!(
-                                share,
-                                reason,
-                                advice = why.advice(),
-                                "share does not answer; it is tried until it does"
-                            );
-                        }
-                        Some(false)
+                let now = state.borrow_and_update().clone();
+                let change = match now {
+                    State::Up if was_up != Some(true) => {
+                        let share = format!("{}:{}", target.server, target.path);
+                        info!(share, "share answers");
+                        (was_up, told) = (Some(true), String::new());
+                        Some(Change::Up(target.clone()))
                     }
-                };
-                if now_up.is_some() && now_up != was_up {
-                    was_up = now_up;
-                    let change = if now_up == Some(true) {
-                        info!(
-                            share = format!("{}:{}", target.server, target.path),
-                            "share answers"
+                    // An administrator acts on what changed, not on each attempt.
+                    State::Down(why) if was_up != Some(false) || chain(why.as_ref()) != told => {
+                        let share = format!("{}:{}", target.server, target.path);
+                        let (reason, advice) = (chain(why.as_ref()), why.advice());
+                        warn!(
+                            share,
+                            reason, advice, "share does not answer; it is tried until it does"
                         );
-                        Change::Up(target.clone())
-                    } else {
-                        Change::Down(target.clone())
-                    };
+                        (was_up, told) = (Some(false), reason.clone());
+                        Some(Change::Down(target.clone(), reason))
+                    }
+                    State::Idle | State::Up | State::Down(_) => None,
+                };
+                if let Some(change) = change {
                     return Some((change, (target, state, was_up, told)));
                 }
                 state.changed().await.ok()?;

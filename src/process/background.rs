@@ -19,14 +19,18 @@ pub(super) async fn follow_shares(ctx: Arc<Context>, changes: Changes, answered:
         }
         std::future::pending::<()>().await;
     };
-    let follow = changes.run(|change| {
-        if let Change::Up(target) = change {
-            if target == *ctx.shares.default_target() {
+    let is_default = |target: &Target| target == ctx.shares.default_target();
+    let follow = changes.run(|change| match change {
+        Change::Up(target) => {
+            if is_default(&target) {
                 answered.met();
             }
             ctx.queues.wake_all();
             ctx.share_came_up.notify_one();
         }
+        // One that has answered once is no longer waited for.
+        Change::Down(target, reason) if is_default(&target) => answered.not_yet(reason),
+        Change::Down(..) => {}
     });
     let heart = ctx.health.heart("share states", PATIENCE);
     heart

@@ -209,6 +209,15 @@ impl Ready {
         self.set(None);
     }
 
+    /// Why the condition is not met yet; one that is met stays so.
+    pub fn not_yet(&self, why: impl Into<String>) {
+        self.health.with(|parts| {
+            if let Some(wanting) = &mut parts.conditions[self.index].wanting {
+                *wanting = why.into();
+            }
+        });
+    }
+
     /// The condition is not, or no longer, met.
     pub fn unmet(&self, why: impl Into<String>) {
         self.set(Some(why.into()));
@@ -311,7 +320,10 @@ mod tests {
             said(&health.ready()),
             [("stores", None), ("default-share", Some("not yet"))]
         );
+        share.not_yet("connection refused");
+        assert_eq!(said(&health.ready())[1].1, Some("connection refused"));
         share.met();
+        share.not_yet("connection refused");
         assert!(health.ready().is_well());
         share.unmet("shutting down");
         assert!(!health.ready().is_well());

@@ -15,6 +15,7 @@ use crate::world::{Part, Turn};
 pub fn scenarios() -> Vec<Scenario> {
     vec![
         Scenario::of(every_loop_is_listed_by_name),
+        Scenario::of(readiness_says_what_it_waits_for).alone(),
         Scenario::of(a_process_whose_servers_hang_is_healthy).alone(),
     ]
 }
@@ -70,6 +71,33 @@ async fn every_loop_is_listed_by_name(stage: Stage) {
     always.sort_unstable();
     let (status, text) = pages.get("/healthz?verbose").unwrap();
     assert_eq!((status, well(&text)), (200, always.to_vec()), "{text}");
+}
+
+async fn readiness_says_what_it_waits_for(stage: Stage) {
+    let pages = Pages::new();
+    stage.world().turn(Part::Nfs, Turn::Off).await;
+    let provisioner = stage.start_with(&pages.served_by(stage.settings()));
+    eventually("the share is waited for, and nothing else", async || {
+        let (status, text) = pages.get("/readyz?verbose")?;
+        let why = "[-]default share answered: could not reach ";
+        let says = text.contains(why) && text.contains("Connection refused");
+        (status == 503 && says && well(&text) == ["stores synced"]).then_some(())
+    })
+    .await;
+    assert_eq!(pages.get("/healthz").unwrap().0, 200);
+    stage.world().turn(Part::Nfs, Turn::On).await;
+    eventually("it is ready", async || {
+        (pages.get("/readyz")? == (200, "ok".to_owned())).then_some(())
+    })
+    .await;
+    // Ready means that it has answered once: that it is down again is for the alerts.
+    stage.world().turn(Part::Nfs, Turn::Off).await;
+    provisioner
+        .log()
+        .says(&["WARN", "share does not answer"])
+        .await;
+    assert_eq!(pages.get("/readyz").unwrap().0, 200);
+    stage.world().turn(Part::Nfs, Turn::On).await;
 }
 
 /// For longer than a loop may stand still, which is half a minute. (The election may for longer: see its own tests.)

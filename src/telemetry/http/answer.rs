@@ -142,7 +142,7 @@ fn health(report: &Report, uri: &Uri) -> Answer {
         .iter()
         .map(|(name, trouble)| match trouble {
             None => format!("[+]{name} ok\n"),
-            Some(trouble) => format!("[-]{name} {trouble}\n"),
+            Some(trouble) => format!("[-]{name}: {trouble}\n"),
         })
         .collect();
     body.push_str(if well { "ok\n" } else { "failed\n" });
@@ -249,7 +249,7 @@ mod tests {
             (status, body.as_str()),
             (
                 503,
-                "[+]stores ok\n[-]default-share connection refused\nfailed\n"
+                "[+]stores ok\n[-]default-share: connection refused\nfailed\n"
             )
         );
         share.met();
@@ -272,7 +272,7 @@ mod tests {
         let (status, _, body) = ask(&pages, "GET", "/healthz", None).await;
         assert_eq!(
             (status, body.as_str()),
-            (503, "[-]claims no turn for 31 s\nfailed\n")
+            (503, "[-]claims: no turn for 31 s\nfailed\n")
         );
         heart.beat();
         assert_eq!(
