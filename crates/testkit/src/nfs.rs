@@ -39,6 +39,7 @@ mod known;
 mod listing;
 mod log;
 mod outbox;
+mod ports;
 mod record;
 mod reply;
 mod server;
@@ -51,8 +52,9 @@ pub use nfs3_types::nfs3::nfsstat3;
 pub use nfs3_types::rpc::auth_stat;
 
 pub use crate::wait::NotSeen;
-pub use builder::{Builder, Ports};
+pub use builder::Builder;
 pub use call::{Credential, Procedure};
 pub use fault::{AcceptError, Effect, FaultId, Faults, Rule};
 pub use log::{CallLog, KEPT, LoggedCall};
+pub use ports::Ports;
 pub use server::Server;

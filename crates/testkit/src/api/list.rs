@@ -4,15 +4,14 @@
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
     request::Query,
     resources::Resource,
     select::Selector,
     status::{Cause, Failure},
-    store::{Key, Store},
-    verbs::Outcome,
+    store::{Key, Object, Store},
 };
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -22,7 +21,7 @@ struct Continue {
     name: String,
 }
 
-/// Answers a list.
+/// The items of a list and its metadata.
 ///
 /// # Errors
 /// 400 for parameters that do not parse or do not go together, 410 for a moment that is compacted, 504 for one to come.
@@ -31,7 +30,7 @@ pub(crate) fn run(
     resource: &Resource,
     namespace: &str,
     query: &Query,
-) -> Result<Outcome, Failure> {
+) -> Result<(Vec<Object>, Value), Failure> {
     let selector = Selector::parse(resource, namespace, query)?;
     let limit = number(query, "limit")?.and_then(|limit| usize::try_from(limit).ok());
     let limit = limit.filter(|limit| *limit > 0).unwrap_or(usize::MAX);
@@ -50,7 +49,7 @@ pub(crate) fn run(
             metadata["remainingItemCount"] = left.into();
         }
     }
-    Ok(Outcome::Many(items, metadata))
+    Ok((items, metadata))
 }
 
 /// A `resourceVersion` as a number; none if it is empty.

@@ -57,12 +57,7 @@ impl Call<'_> {
         }
         match self.target.verb {
             "get" => self.get(),
-            "list" => list::run(
-                self.store,
-                self.resource,
-                &self.target.namespace,
-                self.query,
-            ),
+            "list" => self.list(),
             "create" if sub.is_empty() && self.target.name.is_empty() => self.create(),
             "update" if !self.target.name.is_empty() => self.update(),
             "patch" if !self.target.name.is_empty() => self.patch(),
@@ -70,6 +65,12 @@ impl Call<'_> {
             "deletecollection" => self.delete_collection(),
             _ => Err(Failure::method_not_allowed()),
         }
+    }
+
+    fn list(&self) -> Result<Outcome, Failure> {
+        let namespace = &self.target.namespace;
+        let (items, metadata) = list::run(self.store, self.resource, namespace, self.query)?;
+        Ok(Outcome::Many(items, metadata))
     }
 
     fn get(&self) -> Result<Outcome, Failure> {

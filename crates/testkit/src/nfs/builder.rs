@@ -10,19 +10,9 @@ use tokio::sync::watch;
 use super::dirfs::DirFs;
 use super::fault::Faults;
 use super::log::CallLog;
+use super::ports::{Ports, Wanted};
 use super::server::Server;
 use super::service::Service;
-
-/// The TCP ports of the three programs.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Ports {
-    /// Port mapper, version 2.
-    pub portmap: u16,
-    /// MOUNT, version 3.
-    pub mount: u16,
-    /// NFS, version 3.
-    pub nfs: u16,
-}
 
 /// What a server is to be like. Made by [`Server::builder`].
 #[derive(Debug, Clone)]
@@ -45,17 +35,19 @@ struct Admission {
     root_squash: bool,
 }
 
-/// Listeners wanted: one for everything, or one for each program. Zero is a free port.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Wanted {
-    One(u16),
-    Three(Ports),
+// === impl Server ===
+
+impl Server {
+    /// A server over a directory that exists.
+    pub fn builder(root: impl Into<PathBuf>) -> Builder {
+        Builder::new(root.into())
+    }
 }
 
 // === impl Builder ===
 
 impl Builder {
-    pub(super) fn new(root: PathBuf) -> Self {
+    fn new(root: PathBuf) -> Self {
         Self {
             root,
             export: "/export".to_owned(),

@@ -13,10 +13,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::builder::{Builder, Ports, Wanted};
 use super::connection;
 use super::fault::Faults;
 use super::log::CallLog;
+use super::ports::{Ports, Wanted};
 use super::service::{Door, Role, Service};
 
 /// `nfs3_server`'s own generation. It never changes: ours does.
@@ -55,11 +55,6 @@ struct Acceptor {
 // === impl Server ===
 
 impl Server {
-    /// A server over a directory that exists.
-    pub fn builder(root: impl Into<PathBuf>) -> Builder {
-        Builder::new(root.into())
-    }
-
     pub(super) async fn start(
         service: Service,
         root: PathBuf,
@@ -185,19 +180,19 @@ impl Server {
         self.service.is_exported.store(exported, Ordering::Relaxed);
     }
 
-    /// Switches [`Builder::require_reserved_ports`].
+    /// Switches [`Builder::require_reserved_ports`](super::Builder::require_reserved_ports).
     pub fn set_require_reserved_ports(&self, require: bool) {
         self.service
             .reserved_ports
             .store(require, Ordering::Relaxed);
     }
 
-    /// Switches [`Builder::require_auth_sys`].
+    /// Switches [`Builder::require_auth_sys`](super::Builder::require_auth_sys).
     pub fn set_require_auth_sys(&self, require: bool) {
         self.service.auth_sys.store(require, Ordering::Relaxed);
     }
 
-    /// Switches [`Builder::root_squash`].
+    /// Switches [`Builder::root_squash`](super::Builder::root_squash).
     pub fn set_root_squash(&self, squash: bool) {
         self.service.root_squash.store(squash, Ordering::Relaxed);
     }
