@@ -27,6 +27,9 @@ pub enum Creation {
 /// Time for one request, the client's own retries of 429 and 503 included. Each can be repeated, so giving up early costs nothing but the repeat.
 const DEADLINE: Duration = Duration::from_secs(30);
 
+/// How often somebody else may be quicker before an attempt fails.
+const CONFLICTS: usize = 10;
+
 async fn within<T>(
     what: &'static str,
     request: impl Future<Output = kube::Result<T>>,
@@ -80,36 +83,113 @@ impl VolumesApi {
         }
     }
 
-    /// Takes our finalizer off. Reads the volume first, since the list of finalizers is not ours alone; a change in between is a conflict and
-    /// the attempt is repeated.
+    /// Takes our finalizer off. Reads the volume first, since the list of finalizers is not ours alone. A change in between is the rule: Kubernetes takes its
+    /// own finalizer off at the same moment. Then it is read again, and each time somebody has got further.
     ///
     /// # Errors
     /// [`Failure::Api`] and [`Failure::Slow`].
     pub async fn release(&self, volume: &Volume, how: Write) -> Result<(), Failure> {
-        let what = "remove the finalizer of the PersistentVolume";
-        let mut live = match within(what, self.0.get_opt(&volume.name)).await? {
-            Ok(Some(live)) if live.metadata.uid.as_deref() == Some(&*volume.uid) => live,
-            Ok(_) => return Ok(()),
-            Err(error) => return Err(Failure::api(what)(error)),
-        };
+        let mut conflicts = 0;
+        loop {
+            let what = "remove the finalizer of the PersistentVolume";
+            let live = match within(what, self.0.get_opt(&volume.name)).await? {
+                Ok(Some(live)) if live.metadata.uid.as_deref() == Some(&*volume.uid) => live,
+                Ok(_) => return Ok(()),
+                Err(error) => return Err(Failure::api(what)(error)),
+            };
+            match within(what, Box::pin(self.write_released(live, how))).await? {
+                Ok(()) => return Ok(()),
+                Err(kube::Error::Api(status)) if status.code == 404 => return Ok(()),
+                Err(kube::Error::Api(status)) if status.code == 409 && conflicts < CONFLICTS => {
+                    conflicts += 1;
+                }
+                Err(error) => return Err(Failure::api(what)(error)),
+            }
+        }
+    }
+
+    /// Without our finalizer, if the volume is still what was read.
+    async fn write_released(&self, mut live: PersistentVolume, how: Write) -> kube::Result<()> {
+        let name = live.metadata.name.clone().unwrap_or_default();
         let mut finalizers = live.metadata.finalizers.take().unwrap_or_default();
         finalizers.retain(|name| name != FINALIZER);
-        let written = match how {
+        match how {
             Write::Patch => {
                 let patch = json!({"metadata": {"resourceVersion": live.metadata.resource_version, "finalizers": finalizers}});
                 let (params, patch) = (PatchParams::default(), Patch::Merge(patch));
-                within(what, self.0.patch(&volume.name, &params, &patch)).await?
+                self.0.patch(&name, &params, &patch).await.map(drop)
             }
             Write::Update => {
                 live.metadata.finalizers = Some(finalizers);
                 let params = PostParams::default();
-                within(what, self.0.replace(&volume.name, &params, &live)).await?
+                self.0.replace(&name, &params, &live).await.map(drop)
             }
-        };
-        match written {
-            Ok(_) => Ok(()),
-            Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
-            Err(error) => Err(Failure::api(what)(error)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use http::{Method, StatusCode};
+    use serde_json::Value;
+
+    use super::*;
+    use crate::controller::double::{self, Log, mk_client};
+
+    /// An API server on which somebody else changes the volume so often between our look and our write.
+    fn mk_api(changes: usize) -> (VolumesApi, Log) {
+        let seen = Arc::new(AtomicUsize::new(0));
+        let (client, log) = mk_client(move |asked| {
+            let seen = seen.clone();
+            async move {
+                let live = json!({"apiVersion": "v1", "kind": "PersistentVolume",
+                    "metadata": {"name": "pvc-1", "uid": UID, "resourceVersion": "7", "finalizers": [FINALIZER, "another"]}});
+                match asked.method {
+                    Method::GET => (StatusCode::OK, live),
+                    _ if seen.fetch_add(1, Ordering::Relaxed) < changes => {
+                        double::status(StatusCode::CONFLICT, "Conflict")
+                    }
+                    _ => (StatusCode::OK, live),
+                }
+            }
+        });
+        (VolumesApi::new(client), log)
+    }
+
+    const UID: &str = "uid-1";
+
+    fn mk_mine() -> Volume {
+        let object = json!({"metadata": {"name": "pvc-1", "uid": UID}});
+        Volume::from_object(serde_json::from_value(object).unwrap(), "ours")
+    }
+
+    #[tokio::test]
+    async fn a_volume_that_others_change_meanwhile_is_looked_at_again() {
+        for how in [Write::Patch, Write::Update] {
+            let (api, log) = mk_api(2);
+            api.release(&mk_mine(), how).await.unwrap();
+            let asked = log.all();
+            assert_eq!(asked.len(), 6, "three looks and three writes");
+            let written: Vec<&Value> = asked
+                .iter()
+                .filter(|asked| asked.method != Method::GET)
+                .map(|asked| &asked.body["metadata"])
+                .collect();
+            for metadata in written {
+                assert_eq!(metadata["finalizers"], json!(["another"]));
+                assert_eq!(metadata["resourceVersion"], "7");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn one_that_never_rests_is_a_failure_in_the_end() {
+        let (api, log) = mk_api(usize::MAX);
+        let failure = api.release(&mk_mine(), Write::Patch).await.unwrap_err();
+        assert!(failure.message().contains("Conflict"), "{failure:?}");
+        assert_eq!(log.all().len(), 2 * (CONFLICTS + 1));
     }
 }

@@ -10,6 +10,7 @@ use crate::stage::{Stage, name_of};
 pub fn scenarios() -> Vec<Scenario> {
     vec![
         Scenario::of(a_volume_deleted_before_its_claim_leaves_no_directory).with_own_rights(),
+        Scenario::of(volumes_of_deleted_claims_go_without_a_word_of_failure).with_own_rights(),
         Scenario::of(a_volume_deleted_while_retained_keeps_its_data).with_own_rights(),
         Scenario::of(without_the_permission_the_log_says_once_what_is_missing),
     ]
@@ -17,7 +18,7 @@ pub fn scenarios() -> Vec<Scenario> {
 
 async fn a_volume_deleted_before_its_claim_leaves_no_directory(stage: Stage) {
     let class = stage.class("del", json!({"onDelete": "delete"})).await;
-    let _provisioner = stage.start();
+    let provisioner = stage.start();
     let volume = stage.provision("data", &class).await;
     let name = name_of(&volume);
     stage.delete_volume(&name).await;
@@ -29,6 +30,25 @@ async fn a_volume_deleted_before_its_claim_leaves_no_directory(stage: Stage) {
     stage.delete_claim("data").await;
     stage.gone(&volume).await;
     assert!(!stage.dir(&stage.dir_of(&volume)).exists());
+    // Kubernetes takes its own finalizer off at the same moment, which is no failure.
+    assert_eq!(provisioner.log().with_all(&["deletion failed"]), [""; 0]);
+}
+
+async fn volumes_of_deleted_claims_go_without_a_word_of_failure(stage: Stage) {
+    let class = stage.class("del", json!({"onDelete": "delete"})).await;
+    let provisioner = stage.start();
+    let mut volumes = Vec::new();
+    for number in 0..10 {
+        volumes.push(stage.provision(&format!("data-{number}"), &class).await);
+    }
+    for number in 0..10 {
+        stage.delete_claim(&format!("data-{number}")).await;
+    }
+    for volume in volumes {
+        stage.gone(&volume).await;
+        assert_eq!(stage.events(&name_of(&volume)).await, []);
+    }
+    assert_eq!(provisioner.log().with_all(&["deletion failed"]), [""; 0]);
 }
 
 async fn a_volume_deleted_while_retained_keeps_its_data(stage: Stage) {
