@@ -61,10 +61,11 @@ impl<S: AsyncRead + AsyncWrite> Driver<S> {
             Ok(never) => match never {},
             Err(why) => Arc::new(why),
         };
-        // First the verdict, then the queue: a call that misses the one is caught by the other.
+        // First the verdict, then the queue: a call that misses the one is caught by the other. Waited for and not only looked for: one
+        // that is just being queued is not to be seen yet, and nobody else would ever answer it.
         poison.send_replace(Some(Arc::clone(&why)));
         self.queue.close();
-        while let Ok(submit) = self.queue.try_recv() {
+        while let Some(submit) = self.queue.recv().await {
             let _ = submit.waiter.reply.send(Err(CallError::Lost {
                 why: Arc::clone(&why),
                 sent: false,
