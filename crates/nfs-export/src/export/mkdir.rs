@@ -74,14 +74,16 @@ async fn make_parents(
 ) -> Result<Directory, Cause> {
     let mut at = live.root.clone();
     for step in path.ancestry() {
-        at = match live.handles.get(&step) {
-            Some(known) => known,
-            None => match make(session, &at, &step, mode).await?.directory {
-                Some(made) => made,
-                None => find(session, &at, &step)
-                    .await?
-                    .into_directory(step.as_str())?,
-            },
+        // What is known stays known for as long as it would have been: nobody has looked at it again.
+        if let Some(known) = live.handles.get(&step) {
+            at = known;
+            continue;
+        }
+        at = match make(session, &at, &step, mode).await?.directory {
+            Some(made) => made,
+            None => find(session, &at, &step)
+                .await?
+                .into_directory(step.as_str())?,
         };
         live.handles.insert(step, at.clone());
     }

@@ -1,4 +1,7 @@
-use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::{
+    os::unix::fs::{MetadataExt, PermissionsExt, symlink},
+    time::Duration,
+};
 
 use nfs_export::{Cause, Created, Kind, Renamed, State, nfsstat3};
 
@@ -122,6 +125,24 @@ async fn a_known_parent_that_was_removed_is_made_again() {
         Created::New
     );
     assert!(world.real("ns/a").is_dir());
+}
+
+#[tokio::test]
+async fn a_known_parent_is_looked_at_again_in_time_however_much_is_made_in_it() {
+    let world = mk_world("trusted").await;
+    for claim in ["x", "y"] {
+        let dir = world.sub(&format!("ns/{claim}/data"));
+        world.export.create_dir_all(&dir, 0o777).await.unwrap();
+        // Less than a known directory is trusted for, twice more.
+        tokio::time::pause();
+        tokio::time::advance(Duration::from_secs(20)).await;
+        tokio::time::resume();
+    }
+    std::fs::rename(world.real("ns"), world.real("elsewhere")).unwrap();
+    let dir = world.sub("ns/z/data");
+    world.export.create_dir_all(&dir, 0o777).await.unwrap();
+    assert!(world.real("ns/z/data").is_dir());
+    assert!(!world.real("elsewhere/z").exists());
 }
 
 #[tokio::test]
