@@ -13,18 +13,25 @@ use crate::{
     session::{Directory, Live, Session},
 };
 
+/// Two names that may mean something else by now: without an answer too, a RENAME may have been carried out, and handles follow what it
+/// moves.
+struct Moved<'a> {
+    session: &'a Session,
+    from: &'a SubDir,
+    to: &'a SubDir,
+}
+
 pub(super) async fn rename(
     session: &Session,
     from: &SubDir,
     to: &SubDir,
 ) -> Result<Renamed, Cause> {
+    let _moved = Moved { session, from, to };
     let mut run = Run::new(session);
     loop {
         let live = session.live().await?;
         let attempt = attempt(session, &live, from, to).await;
         if let Some(renamed) = run.settle(&live, attempt).await? {
-            live.handles.forget(from);
-            live.handles.forget(to);
             return Ok(renamed);
         }
     }
@@ -106,5 +113,14 @@ async fn exists(
             .lookup(&parent.handle, path.name().as_bytes())
             .await?
             .is_some()),
+    }
+}
+
+// === impl Moved ===
+
+impl Drop for Moved<'_> {
+    fn drop(&mut self) {
+        self.session.forget(self.from);
+        self.session.forget(self.to);
     }
 }

@@ -103,6 +103,34 @@ async fn a_rename_whose_answer_was_lost_counts_as_done() {
 }
 
 #[tokio::test]
+async fn what_is_made_after_a_rename_without_an_answer_is_not_made_in_what_it_moved() {
+    let lab = mk_lab().await;
+    let export = lab.export(Options {
+        deadline: Duration::from_millis(300),
+        ..Options::default()
+    });
+    export.create_dir_all(&sub("a/b"), 0o777).await.unwrap();
+    lab.server
+        .faults()
+        .inject(Rule::on(Procedure::RENAME, Effect::LoseReply).times(1));
+    // So that the connection is kept, and with it what is known.
+    let (from, to) = (sub("a"), sub("trash"));
+    let (renamed, ()) = tokio::join!(export.rename(&from, &to), async {
+        for _ in 0..20 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            export.probe().await.unwrap();
+        }
+    });
+    assert!(
+        matches!(renamed.as_ref().unwrap_err().cause(), Cause::TimedOut(_)),
+        "{renamed:?}"
+    );
+    export.create_dir_all(&sub("a/c"), 0o777).await.unwrap();
+    assert!(lab.real("a/c").is_dir());
+    assert!(!lab.real("trash/c").exists());
+}
+
+#[tokio::test]
 async fn a_removal_whose_answers_were_lost_goes_on_and_counts_right() {
     let lab = mk_lab().await;
     std::fs::create_dir(lab.real("v")).unwrap();
