@@ -128,7 +128,7 @@ impl Tree {
                 self.answered(id);
             }
             Done::Looked(id, name, result) => self.looked(id, name, sort(result)?),
-            Done::Rmdired(id, result) => self.rmdired(id, sort(result)?),
+            Done::Rmdired(id, result) => return self.rmdired(id, sort(result)?),
         }
         Ok(())
     }

@@ -40,7 +40,12 @@ impl Tree {
         Ok(())
     }
 
-    pub(super) fn rmdired(&mut self, id: Id, result: Result<Emptied, nfsstat3>) {
+    /// RMDIR of directory `id` was answered.
+    pub(super) fn rmdired(
+        &mut self,
+        id: Id,
+        result: Result<Emptied, nfsstat3>,
+    ) -> Result<(), Cause> {
         let node = &self.nodes[id];
         let (owner, unreadable) = (node.owner, node.unreadable);
         match (result, unreadable) {
@@ -58,13 +63,20 @@ impl Tree {
                     | nfsstat3::NFS3ERR_NOTDIR,
                 ),
                 _,
-            ) => self.vanished(id),
+            ) => {
+                // Nobody reads what is above the root again, so that it is gone would be a guess.
+                if node.parent.is_none() {
+                    return Err(Cause::Nfs(nfsstat3::NFS3ERR_STALE));
+                }
+                self.vanished(id);
+            }
             (Ok(Emptied::NotEmpty) | Err(_), Some(status)) | (Err(status), None) => {
                 self.failures
                     .add(self.nodes.path(id, None), Some(owner), Cause::Nfs(status));
                 self.leave(id);
             }
         }
+        Ok(())
     }
 
     pub(super) fn entry_gone(&mut self, id: Id, by_us: bool) {

@@ -30,6 +30,8 @@ struct Sim {
     unreadable: Vec<u64>,
     /// A file that appears in this directory each time it is to be removed, so many times.
     haunted: Option<(u64, u32)>,
+    /// What RMDIR is answered with.
+    no_rmdir: Option<nfsstat3>,
     calls: u64,
 }
 
@@ -52,6 +54,7 @@ fn mk_sim() -> Sim {
         terse: false,
         unreadable: vec![],
         haunted: None,
+        no_rmdir: None,
         calls: 0,
     }
 }
@@ -150,7 +153,11 @@ impl Sim {
                 Done::Looked(dir, name, Ok(found))
             }
             Op::Rmdir { dir, parent, name } => {
-                Done::Rmdired(dir, Ok(self.rmdir(number(&parent), &name)))
+                let result = match self.no_rmdir {
+                    Some(status) => nfs(status),
+                    None => Ok(self.rmdir(number(&parent), &name)),
+                };
+                Done::Rmdired(dir, result)
             }
         }
     }
@@ -490,5 +497,24 @@ fn a_stale_root_and_a_read_only_share_end_it_at_once() {
             matches!(end, Err(Cause::Nfs(status)) if status == want),
             "{end:?}"
         );
+    }
+}
+
+#[test]
+fn a_root_that_could_not_be_asked_for_is_not_taken_for_gone() {
+    for status in [
+        nfsstat3::NFS3ERR_STALE,
+        nfsstat3::NFS3ERR_BADHANDLE,
+        nfsstat3::NFS3ERR_NOTDIR,
+    ] {
+        let mut sim = mk_sim();
+        sim.add(1, "file", Child::File);
+        sim.no_rmdir = Some(status);
+        let (result, removed, _) = remove(&mut sim, 3);
+        assert!(
+            matches!(&result, Err(cause) if cause.is_stale()),
+            "{status}: {result:?}"
+        );
+        assert_eq!((removed.directories, removed.files), (0, 1), "{status}");
     }
 }
