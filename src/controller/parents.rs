@@ -17,7 +17,10 @@ pub(super) async fn remove_empty(ctx: &Context, share: &Share, dir: &SubDir, vol
     let export = ctx.shares.export(&Target::from(share));
     let mut next = dir.parent();
     while let Some(parent) = next {
-        if is_somebodys(ctx, &share.place(&parent), volume) {
+        let place = share.place(&parent);
+        // Before it is asked whose the directory is: what would be its claim from here on waits until the answer is there.
+        let _emptying = ctx.paths.empty(volume, place.clone());
+        if is_somebodys(ctx, &place, volume) {
             return;
         }
         match export.remove_empty_dir(&parent).await {

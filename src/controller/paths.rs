@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! claim:    hold ── MKDIR ── create PV ── created ──(store shows the PV)── free
-//! deletion:            move_away ── RENAME ── free
+//! deletion:            move_away ── RENAME ── free ── empty ── RMDIR of a parent ── free
 //! ```
 //! Refuses to know shares: a place is a server and an absolute path.
 
@@ -33,6 +33,13 @@ pub struct Moving {
     volume: Box<str>,
 }
 
+/// A deletion's hold on a parent that it removes if it is empty.
+#[derive(Debug)]
+pub struct Emptying {
+    paths: Paths,
+    volume: Box<str>,
+}
+
 /// A volume that leaves its directory to others; dropped before [`Parting::gone`], it has not left after all.
 #[derive(Debug)]
 pub struct Parting {
@@ -55,6 +62,7 @@ pub struct Busy {
 struct Inner {
     holds: HashMap<Box<str>, (Place, Stage)>,
     moving: HashMap<Box<str>, Place>,
+    emptying: HashMap<Box<str>, Place>,
     parting: HashSet<Arc<str>>,
     epoch: u64,
 }
@@ -73,14 +81,13 @@ impl Paths {
     /// A claim is about to make the directory of `volume`. Claims may share a directory; only deletions are in the way.
     ///
     /// # Errors
-    /// [`Busy`] while a deletion moves an overlapping directory away.
+    /// [`Busy`] while a deletion moves an overlapping directory away, or removes this very one if it is empty.
     pub fn hold(&self, volume: &str, place: Place) -> Result<Hold, Busy> {
         let mut inner = self.lock();
-        if let Some((by, at)) = inner
-            .moving
-            .iter()
-            .find(|(_, at)| at.relation(&place).is_some())
-        {
+        let mut moving = inner.moving.iter();
+        let moving = moving.find(|(_, at)| at.relation(&place).is_some());
+        let taken = moving.or_else(|| inner.emptying.iter().find(|(_, at)| **at == place));
+        if let Some((by, at)) = taken {
             return Err(Busy::new(by, at));
         }
         inner.holds.insert(volume.into(), (place, Stage::Making));
@@ -116,6 +123,16 @@ impl Paths {
             paths: self.clone(),
             volume: volume.into(),
         })
+    }
+
+    /// A parent of the directory of `volume` is about to be removed if it is empty. A claim for a directory in it makes it again; one for this very
+    /// directory would find it there, and lose it.
+    pub fn empty(&self, volume: &str, place: Place) -> Emptying {
+        self.lock().emptying.insert(volume.into(), place);
+        Emptying {
+            paths: self.clone(),
+            volume: volume.into(),
+        }
     }
 
     /// A volume is about to go without its directory. Until it is seen to go, the store still shows it as one that has not decided.
@@ -186,6 +203,7 @@ impl Paths {
         let mut inner = self.lock();
         inner.holds.clear();
         inner.moving.clear();
+        inner.emptying.clear();
         inner.parting.clear();
     }
 
@@ -226,6 +244,14 @@ impl Drop for Hold {
 impl Drop for Moving {
     fn drop(&mut self) {
         self.paths.lock().moving.remove(&self.volume);
+    }
+}
+
+// === impl Emptying ===
+
+impl Drop for Emptying {
+    fn drop(&mut self) {
+        self.paths.lock().emptying.remove(&self.volume);
     }
 }
 
@@ -284,6 +310,18 @@ mod tests {
                 .is_ok()
         );
         drop(moving);
+        assert!(paths.hold("new", mk_place("/data/a")).is_ok());
+    }
+
+    #[test]
+    fn a_claim_waits_while_its_directory_may_be_removed_as_an_empty_parent() {
+        let paths = Paths::default();
+        let emptying = paths.empty("old", mk_place("/data/a"));
+        assert!(paths.hold("new", mk_place("/data/a")).is_err());
+        for other in ["/data/a/b", "/data", "/data/ab"] {
+            assert!(paths.hold("new", mk_place(other)).is_ok(), "{other}");
+        }
+        drop(emptying);
         assert!(paths.hold("new", mk_place("/data/a")).is_ok());
     }
 
