@@ -84,14 +84,16 @@ async fn carry_out(
     };
     match session.call(&args).await?.result {
         Ok(_) => Ok(Renamed::Done),
-        // Gone since it was looked up: either by an earlier copy of this call or by somebody else.
+        // Gone since it was looked up: either by an earlier copy of this call or by somebody else. Or it is the parent of the target that
+        // is gone, and then the source is where it was.
         Err((nfsstat3::NFS3ERR_NOENT, _)) => {
-            let done = exists(session, Some(to_parent), to).await?;
-            Ok(if done {
-                Renamed::Done
+            if exists(session, Some(to_parent), to).await? {
+                Ok(Renamed::Done)
+            } else if exists(session, Some(from_parent), from).await? {
+                Err(Cause::Nfs(nfsstat3::NFS3ERR_NOENT))
             } else {
-                Renamed::NoSource
-            })
+                Ok(Renamed::NoSource)
+            }
         }
         // There since it was looked up.
         Err((

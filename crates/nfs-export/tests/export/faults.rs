@@ -103,6 +103,23 @@ async fn a_rename_whose_answer_was_lost_counts_as_done() {
 }
 
 #[tokio::test]
+async fn a_source_that_is_still_there_is_not_called_gone() {
+    let lab = mk_lab().await;
+    std::fs::create_dir(lab.real("a")).unwrap();
+    let export = lab.export(Options::default());
+    // What a server says whose directory for the target was removed a moment ago.
+    lab.server
+        .faults()
+        .inject(Rule::on(Procedure::RENAME, Effect::Status(nfsstat3::NFS3ERR_NOENT)).times(1));
+    let error = export.rename(&sub("a"), &sub("b")).await.unwrap_err();
+    assert_eq!(error.recovery(), Recovery::RetryNow);
+    assert_eq!(
+        export.rename(&sub("a"), &sub("b")).await.unwrap(),
+        Renamed::Done
+    );
+}
+
+#[tokio::test]
 async fn what_is_made_after_a_rename_without_an_answer_is_not_made_in_what_it_moved() {
     let lab = mk_lab().await;
     let export = lab.export(Options {
