@@ -162,9 +162,22 @@ async fn act(
         return Ok(Provisioned::ClaimGone);
     };
     ctx.fence()?;
-    ctx.volumes.create(&volume).await?;
+    if let Err(failure) = ctx.volumes.create(&volume).await {
+        if failure.is_in_doubt() && is_shared(ctx, provision) {
+            // The volume may be there, and in use, before the store shows it: the hold ends here, and a deletion must not trust the store.
+            ctx.hindsight.forget();
+        }
+        return Err(failure);
+    }
     hold.created();
     Ok(Provisioned::Whole)
+}
+
+/// Whether a volume that is there has a part in the directory, and may take it along when it goes.
+fn is_shared(ctx: &Context, provision: &Provision) -> bool {
+    let place = provision.share.place(&provision.dir);
+    ctx.stores
+        .occupied(|occupied| occupied.around(&place, "").next().is_some())
 }
 
 fn build(
@@ -195,12 +208,8 @@ fn still_wanted(ctx: &Context, claim: &Claim) -> bool {
 /// in it; and no fuss where it fails: an empty directory is no loss, and the share may be out of reach.
 async fn abandon(ctx: &Context, export: &Export, provision: &Provision, created: Created) {
     let (place, volume) = (provision.share.place(&provision.dir), &provision.volume);
-    if created != Created::New
-        || ctx.fence().is_err()
-        || ctx
-            .stores
-            .occupied(|occupied| occupied.around(&place, volume).next().is_some())
-    {
+    // Its own volume counts too: a claim is also gone from the store when it is bound to the one that an attempt without an answer has made.
+    if created != Created::New || ctx.fence().is_err() || is_shared(ctx, provision) {
         return;
     }
     let Ok(moving) = ctx.paths.move_away(volume, place) else {

@@ -101,6 +101,17 @@ impl Failure {
         matches!(self, Self::Api { source: kube::Error::Api(status), .. } if status.code == 403)
     }
 
+    /// Whether what was asked of the API server may have happened all the same: the answer is missing, or is an error that can follow the change.
+    pub fn is_in_doubt(&self) -> bool {
+        match self {
+            Self::Slow { .. } => true,
+            Self::Api { source, .. } => {
+                !matches!(source, kube::Error::Api(status) if matches!(status.code, 400..=499))
+            }
+            _ => false,
+        }
+    }
+
     fn advice(&self) -> Option<String> {
         match self {
             Self::Share { source, .. } => source.advice(),

@@ -27,6 +27,9 @@ pub fn scenarios() -> Vec<Scenario> {
         Scenario::of(a_volume_whose_creation_got_no_answer_is_not_made_twice)
             .alone()
             .only_on_the_double("a single answer cannot be lost on purpose on a real API server"),
+        Scenario::of(a_volume_whose_creation_got_no_answer_keeps_the_directory_that_it_shares)
+            .alone()
+            .only_on_the_double("a single answer cannot be lost on purpose on a real API server"),
     ]
 }
 
@@ -245,4 +248,36 @@ async fn a_volume_whose_creation_got_no_answer_is_not_made_twice(stage: Stage) {
     );
     stage.delete_claim("data").await;
     stage.gone(&volume).await;
+}
+
+/// The provisioner does not know that the second volume is there, and is about to delete the first one, of the same directory.
+async fn a_volume_whose_creation_got_no_answer_keeps_the_directory_that_it_shares(stage: Stage) {
+    let api = stage.world().double().unwrap().api();
+    let class = json!({"onDelete": "delete", "pathPattern": "shared"});
+    let class = stage.class("shared", class).await;
+    let provisioner = stage.start();
+    // The first deletion of a term looks afresh anyway.
+    let before = stage.provision("before", &class).await;
+    stage.delete_claim("before").await;
+    stage.gone(&before).await;
+    let first = stage.provision("first", &class).await;
+    let creations = || Requests::of("create", "persistentvolumes");
+    let held = api.faults().hold(creations());
+    let claim = stage.claim("second", &class).await;
+    held.reached(1).await;
+    stage.delete_claim("first").await;
+    let waits = [&*name_of(&first), "not yet", "DirectoryIsArriving"];
+    provisioner.log().says(&waits).await;
+
+    api.faults().still_watches();
+    api.faults().fail(1, creations(), Fault::CutAfter);
+    stage.write("shared", "canary");
+    held.release();
+    let second = format!("pvc-{}", claim.metadata.uid.unwrap());
+    stage
+        .event(&name_of(&first), "VolumeFailedDelete", &["stays", &second])
+        .await;
+    assert!(stage.dir("shared").join("canary").is_file());
+    api.faults().stir_watches();
+    assert_eq!(name_of(&stage.bound("second").await), second);
 }
