@@ -235,6 +235,14 @@ impl Stores {
         }
     }
 
+    /// Puts the claim `NAMESPACE/NAME` into the queue, if it wants a volume of us.
+    fn enqueue_claim(&self, name: &str) {
+        let key = ClaimKey(name.into());
+        if self.claim(&key).is_some() {
+            self.queues.claims.add(key);
+        }
+    }
+
     fn mark(&self, set: impl FnOnce(&mut Synced)) {
         self.synced.send_modify(set);
     }

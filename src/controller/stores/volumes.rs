@@ -87,6 +87,14 @@ impl Intake {
     fn read(&self, object: PersistentVolume) -> Volume {
         Volume::from_object(object, &self.stores.provisioner)
     }
+
+    /// A claim whose volume went before it was bound wants another, and nothing about the claim itself changes.
+    fn gone(&self, volume: &Volume) {
+        self.stores.paths.left(&volume.name);
+        if let Some(claim) = &volume.claim {
+            self.stores.enqueue_claim(claim);
+        }
+    }
 }
 
 impl Sink<PersistentVolume> for Intake {
@@ -103,10 +111,15 @@ impl Sink<PersistentVolume> for Intake {
     fn complete(&mut self) {
         let listed = std::mem::take(&mut self.listing);
         let wanting: Vec<VolumeKey> = listed.wanting().collect();
-        *write(&self.stores.volumes) = listed;
+        let before = std::mem::replace(&mut *write(&self.stores.volumes), listed);
         self.stores.paths.list_ended(self.token);
         for name in wanting {
             self.stores.queues.volumes.add(name);
+        }
+        for volume in before.by_name.into_values() {
+            if self.stores.volume(&volume.name).is_none() {
+                self.gone(&volume);
+            }
         }
         self.stores
             .mark(|synced| synced.volumes = Some(self.number));
@@ -131,6 +144,61 @@ impl Sink<PersistentVolume> for Intake {
         let volume = self.read(object);
         write(&self.stores.volumes).remove(&volume.name);
         self.stores.paths.seen(&volume.name);
-        self.stores.paths.left(&volume.name);
+        self.gone(&volume);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::controller::paths::Paths;
+    use crate::controller::queue::{Done, Queue};
+    use crate::controller::stores::{Queues, claims};
+    use crate::plan::place::Place;
+    use crate::plan::shares::Share;
+    use futures::FutureExt;
+    use serde_json::json;
+    use std::time::Duration;
+
+    const OURS: &str = "example.org/nfs";
+
+    /// The claim's attempt was over when its volume was made; the claim itself does not change when that goes.
+    #[test]
+    fn a_claim_whose_volume_goes_before_it_is_bound_is_looked_at_again() {
+        let backoff = |_| Duration::from_secs(1);
+        let queues = Arc::new(Queues {
+            claims: Queue::new(backoff),
+            volumes: Queue::new(backoff),
+        });
+        queues.open();
+        let share = Share {
+            root: Place::new("nfs", "/data").unwrap(),
+            nfs_port: None,
+            mount_port: None,
+        };
+        let stores = Stores::new(OURS, share, queues.clone(), Paths::default());
+        let stores = Arc::new(stores);
+        let claim = json!({"metadata": {"namespace": "default", "name": "data", "uid": "u1",
+            "annotations": {"volume.kubernetes.io/storage-provisioner": OURS}}});
+        let volume = json!({"metadata": {"name": "pvc-u1", "uid": "u2"},
+            "spec": {"claimRef": {"namespace": "default", "name": "data"}}});
+        let volume = || serde_json::from_value::<PersistentVolume>(volume.clone()).unwrap();
+        claims::Intake::new(stores.clone()).apply(serde_json::from_value(claim).unwrap());
+        let mut volumes = Intake::new(stores.clone(), 0);
+        volumes.apply(volume());
+
+        let settle = || {
+            let key = queues.claims.next().now_or_never().unwrap();
+            assert_eq!(queues.claims.done(&key, Done::Settled), None);
+        };
+        settle();
+        assert_eq!(queues.claims.depth().ready, 0);
+        volumes.delete(volume());
+        assert_eq!(queues.claims.depth().ready, 1, "deleted");
+        settle();
+        volumes.apply(volume());
+        volumes.begin();
+        volumes.complete();
+        assert_eq!(queues.claims.depth().ready, 1, "not in the list any more");
     }
 }
