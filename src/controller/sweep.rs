@@ -12,6 +12,7 @@ use super::volume;
 use crate::plan::names;
 use crate::plan::shares::Share;
 use crate::telemetry::health::Heart;
+use crate::telemetry::log::chain;
 
 /// Entries of one share at a time; what is more comes with the next occasion.
 const AT_MOST: usize = 10_000;
@@ -48,7 +49,19 @@ async fn sweep(ctx: &Context, share: &Share) -> Result<(), Failure> {
             continue;
         };
         if ctx.stores.volume(&name).is_none() {
-            let removed = volume::empty(ctx, &export, &target, &trash).await?;
+            let removed = match volume::empty(ctx, &export, &target, &trash).await {
+                Ok(removed) => removed,
+                // One that cannot go is no reason for the others to stay.
+                Err(Failure::Share { source, .. }) if !source.is_share_down() => {
+                    debug!(
+                        volume = name,
+                        reason = chain(&source),
+                        "leftover of an earlier run stays for now"
+                    );
+                    continue;
+                }
+                Err(failure) => return Err(failure),
+            };
             // Entries bear the names of their volumes.
             info!(
                 volume = name,
