@@ -46,10 +46,11 @@ finish() {
     if [ "${E2E_KEEP:-0}" = 0 ]; then
         keep_logs
         world down || code=1
+        rm -rf "$TREE" "${RUN:?}/bin" "$RUN/provisioner.tar"
     else
         echo "left up: kubectl --kubeconfig $RUN/admin.kubeconfig ...; E2E_WORLD=$RUN $E2E/world.sh down"
     fi
-    closing_line
+    closing_line $code
     exit $code
 }
 
@@ -90,20 +91,22 @@ step "manifests/base: the pod is ready in a restricted namespace" base_ready
 step "a claim is bound, a pod writes into it" base_serves
 step "the claim deleted, its directory is gone" base_removes
 step "what it uses when idle" idle_memory
-base_goes >>"$RUN/steps/all" 2>&1
+step "taken away" base_goes
 
 step "the Go Deployment, unchanged but for the image: ready" drop_in_ready
 step "its /persistentvolumes is mounted by the kubelet" drop_in_volume
-step "a claim is bound, a pod writes into it" drop_in_serves
+step "a claim is bound, a pod writes into it" base_serves
 step "the claim deleted, its directory is gone" base_removes
 step "archiveOnDelete left out: the directory is archived" drop_in_archives
-drop_in_goes >>"$RUN/steps/all" 2>&1
+step "nothing that it asked for was forbidden" drop_in_keeps_to_its_rules
+step "taken away" drop_in_goes
 
 step "quick start 1: a node sees the export" node_sees_export
 step "quick start 2: the provisioner" provisioner_as_told
 step "quick start 3: a claim" claim_as_told
 step "quick start 4: three brokers" brokers_up
 step "each broker has its directory" broker_directories
+step "quick start 5: by hand" by_hand
 step "quick start 5: the smoke Job" smoke
 step "a broker's pod is deleted and comes back with its directory" broker_returns
 step "a producer at work, each record acknowledged by all replicas" producer_starts

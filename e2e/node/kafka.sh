@@ -6,12 +6,12 @@ BROKERS=kafka-svc:9092
 RECORDS=2000
 
 # A pod to run Kafka's tools in; what has come up is to come up again.
-client() { kubectl exec kafka-client -- bash -c "PATH=\$PATH:/opt/kafka/bin; $1"; }
+client() { kubectl exec kafka-tools -- bash -c "PATH=\$PATH:/opt/kafka/bin; $1"; }
 
 brokers_up() {
     follow 4
-    kubectl run kafka-client --image "$KAFKA_IMAGE" --restart Never --command -- sleep 86400
-    kubectl wait --for condition=Ready pod/kafka-client --timeout 60s
+    kubectl run kafka-tools --image "$KAFKA_IMAGE" --restart Never --command -- sleep 86400
+    kubectl wait --for condition=Ready pod/kafka-tools --timeout 60s
 }
 
 # Three directories, each of one broker, owned by the image's user.
@@ -21,6 +21,12 @@ broker_directories() {
         world knfsd exec "grep node.id $KNFSD_PATH/default-data-kafka-$broker-pvc-*/data/meta.properties" |
             grep "^node.id=$broker$"
     done
+}
+
+# As typed into a terminal. Before the Job, whose topic is the same.
+by_hand() {
+    quickstart_commands 5 2 >"$RUN/steps/commands"
+    PATH=$RUN/bin:$PATH python3 "$E2E/node/typist.py" <"$RUN/steps/commands"
 }
 
 smoke() {
@@ -80,8 +86,10 @@ server_killed() {
 
 # All pods gone, so that what is read afterwards comes from the server and from no memory.
 scaled_to_nothing_and_back() {
+    local since=$SECONDS
     kubectl scale statefulset kafka --replicas 0
     kubectl wait --for delete pod -l app=kafka-app --timeout 180s
+    note "gone after $((SECONDS - since)) s"
     [ "$(kubectl get pvc -l app=kafka-app -o name | wc -l)" = 3 ]
     kubectl scale statefulset kafka --replicas 3
     kubectl rollout status statefulset kafka --timeout 5m
@@ -91,12 +99,12 @@ nothing_is_lost() {
     messages acknowledged | sort -nu >"$RUN/consumed"
     note "$(wc -l <"$RUN/consumed") read, $(wc -l <"$RUN/acknowledged") were acknowledged"
     [ -z "$(comm -23 <(sort "$RUN/acknowledged") <(sort "$RUN/consumed"))" ]
-    # The smoke test's three lines are older than all of that.
-    [ "$(messages test01 | grep -c 'hello world')" = 3 ]
+    # Older than all of that: the line that was typed, and the smoke test's three.
+    [ "$(messages test01 | grep -c 'hello world')" = 4 ]
 }
 
 taken_away() {
-    kubectl delete pod kafka-client --grace-period 1
+    kubectl delete pod kafka-tools --grace-period 1
     follow 6
     await 120 "end of the brokers' directories" share_is_empty
     await 30 "end of the volumes" no_volumes

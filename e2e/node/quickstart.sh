@@ -86,5 +86,5 @@ provisioner_as_told() {
 
 claim_as_told() {
     follow 3
-    await 30 "end of the directory" share_is_empty
+    await 60 "end of the directory" share_is_empty
 }

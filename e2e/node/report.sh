@@ -53,10 +53,8 @@ await() { # SECONDS WHAT COMMAND...
     done
 }
 
-closing_line() {
+closing_line() { # EXIT CODE
     local verdict=ok
-    if [ "$failed" != 0 ] || [ "$passed" = 0 ]; then
-        verdict=FAILED
-    fi
+    [ "$1" = 0 ] || verdict=FAILED
     echo "test result: $verdict. $passed passed; $failed failed; 0 ignored; 0 measured; 0 filtered out; finished in $SECONDS.00s"
 }

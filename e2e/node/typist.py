@@ -1,0 +1,101 @@
+"""Types the commands on its standard input at a terminal, as a reader of the quick start would, and reads what comes back.
+
+The first one opens a shell in a pod, in which the others are typed, each when the shell asks for it. A line that begins
+with `>` is typed at the program's own prompt of that form; a line that is no command is to be printed by the one before.
+Both are ended with Ctrl-C. What is seen goes to standard output.
+"""
+
+import fcntl
+import os
+import pty
+import re
+import select
+import struct
+import sys
+import termios
+import time
+
+SHELL = re.compile(rb"bash-[0-9.]+[$#] $")
+CTRL_C = b"\x03"
+PATIENCE = 180  # seconds
+
+
+class Terminal:
+    def __init__(self, command):
+        self.child, self.fd = pty.fork()
+        if self.child == 0:
+            os.execvp("sh", ["sh", "-c", "exec " + command])
+        # So wide that nothing is wrapped.
+        fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 500, 0, 0))
+        self.seen = b""
+
+    def await_match(self, pattern):
+        """Reads until what has come since the last call ends with, or has in it, the pattern."""
+        end = time.monotonic() + PATIENCE
+        while not re.search(pattern, self.seen):
+            ready, _, _ = select.select([self.fd], [], [], 5)
+            if time.monotonic() > end:
+                sys.exit(f"\ntypist: nothing like {pattern!r} in {PATIENCE} s")
+            if not ready:
+                # "If you don't see a command prompt, try pressing enter."
+                if pattern is SHELL and b"pressing enter" in self.seen:
+                    self.type(b"\n")
+                continue
+            self.read()
+        self.seen = b""
+
+    def read(self):
+        try:
+            part = os.read(self.fd, 65536)
+        except OSError:  # how Linux says that nobody holds the other end any more
+            part = b""
+        if not part:
+            sys.exit("\ntypist: the session ended early")
+        sys.stdout.buffer.write(part)
+        sys.stdout.buffer.flush()
+        self.seen += part
+
+    def type(self, text):
+        os.write(self.fd, text)
+
+    def leave(self):
+        self.type(b"exit\n")
+        while True:
+            try:
+                if not os.read(self.fd, 65536):
+                    break
+            except OSError:
+                break
+        _, status = os.waitpid(self.child, 0)
+        return os.waitstatus_to_exitcode(status)
+
+
+def is_command(line):
+    return line.startswith(("./", "cd "))
+
+
+def main():
+    lines = [line.rstrip("\n") for line in sys.stdin if line.strip()]
+    terminal = Terminal(lines[0])
+    terminal.await_match(SHELL)
+    following = lines[1:] + [""]
+    for line, after in zip(following, following[1:]):
+        text = line.partition("  #")[0].strip()
+        if text.startswith(">"):
+            terminal.await_match(rb"(^|\n)>$")
+            terminal.type(text[1:].encode() + b"\n")
+            terminal.await_match(rb"\n>$")
+            terminal.type(CTRL_C)
+            terminal.await_match(SHELL)
+        elif not is_command(text):
+            terminal.await_match(rb"\n" + re.escape(text.encode()) + rb"\r\n")
+            terminal.type(CTRL_C)
+            terminal.await_match(SHELL)
+        else:
+            terminal.type(text.encode() + b"\n")
+            if not after or is_command(after):
+                terminal.await_match(SHELL)
+    sys.exit(terminal.leave())
+
+
+main()
