@@ -29,6 +29,7 @@ use crate::telemetry::log::Repeats;
 use crate::telemetry::metrics::Metrics;
 
 pub mod access;
+mod away;
 mod claim;
 #[cfg(test)]
 mod double;
@@ -182,6 +183,9 @@ impl<'a> Term<'a> {
     fn begin(ctx: &'a Context) -> Self {
         // Another process may have led meanwhile: what was in flight here is over.
         ctx.paths.clear();
+        for export in ctx.shares.all() {
+            export.forget();
+        }
         ctx.hindsight.forget();
         ctx.queues.open();
         ctx.stores.enqueue_all();

@@ -9,44 +9,18 @@
 //! ```
 //! Refuses to know shares: a place is a server and an absolute path.
 
+mod guards;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::plan::place::Place;
 
+pub use guards::{Emptying, Hold, Moving, Parting};
+
 /// The directories in flight.
 #[derive(Debug, Clone, Default)]
 pub struct Paths(Arc<Mutex<Inner>>);
-
-/// A claim's hold on its directory; dropped before [`Hold::created`], it frees the directory.
-#[derive(Debug)]
-pub struct Hold {
-    paths: Paths,
-    volume: Box<str>,
-    created: bool,
-}
-
-/// A deletion's hold on the directory that it moves away.
-#[derive(Debug)]
-pub struct Moving {
-    paths: Paths,
-    volume: Box<str>,
-}
-
-/// A deletion's hold on a parent that it removes if it is empty.
-#[derive(Debug)]
-pub struct Emptying {
-    paths: Paths,
-    volume: Box<str>,
-}
-
-/// A volume that leaves its directory to others; dropped before [`Parting::gone`], it has not left after all.
-#[derive(Debug)]
-pub struct Parting {
-    paths: Paths,
-    volume: Arc<str>,
-    gone: bool,
-}
 
 /// Another volume holds the directory, contains it, or lies inside it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -62,6 +36,8 @@ pub struct Busy {
 struct Inner {
     holds: HashMap<Box<str>, (Place, Stage)>,
     moving: HashMap<Box<str>, Place>,
+    /// Those in `moving` of which nobody knows whether they were moved.
+    unsettled: HashSet<Box<str>>,
     emptying: HashMap<Box<str>, Place>,
     parting: HashSet<Arc<str>>,
     epoch: u64,
@@ -114,15 +90,24 @@ impl Paths {
         if let Some((by, at)) = inner
             .moving
             .iter()
-            .find(|(_, at)| at.relation(&place).is_some())
+            .find(|(by, at)| by.as_ref() != volume && at.relation(&place).is_some())
         {
             return Err(Busy::new(by, at));
         }
+        inner.unsettled.remove(volume);
         inner.moving.insert(volume.into(), place);
         Ok(Moving {
             paths: self.clone(),
             volume: volume.into(),
         })
+    }
+
+    /// The directory of `volume` is not going to be moved after all: an attempt that was left [`Moving::unsettled`] has no other.
+    pub fn stayed(&self, volume: &str) {
+        let mut inner = self.lock();
+        if inner.unsettled.remove(volume) {
+            inner.moving.remove(volume);
+        }
     }
 
     /// A parent of the directory of `volume` is about to be removed if it is empty. A claim for a directory in it makes it again; one for this very
@@ -203,72 +188,13 @@ impl Paths {
         let mut inner = self.lock();
         inner.holds.clear();
         inner.moving.clear();
+        inner.unsettled.clear();
         inner.emptying.clear();
         inner.parting.clear();
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-// === impl Hold ===
-
-impl Hold {
-    /// The volume exists in the API: the hold lasts until the store shows it.
-    pub fn created(mut self) {
-        let mut inner = self.paths.lock();
-        let epoch = inner.epoch;
-        match inner.holds.get_mut(&self.volume) {
-            Some((_, Stage::Shown)) => {
-                inner.holds.remove(&self.volume);
-            }
-            Some((_, stage)) => *stage = Stage::Created(epoch),
-            None => {}
-        }
-        drop(inner);
-        self.created = true;
-    }
-}
-
-impl Drop for Hold {
-    fn drop(&mut self) {
-        if !self.created {
-            self.paths.lock().holds.remove(&self.volume);
-        }
-    }
-}
-
-// === impl Moving ===
-
-impl Drop for Moving {
-    fn drop(&mut self) {
-        self.paths.lock().moving.remove(&self.volume);
-    }
-}
-
-// === impl Emptying ===
-
-impl Drop for Emptying {
-    fn drop(&mut self) {
-        self.paths.lock().emptying.remove(&self.volume);
-    }
-}
-
-// === impl Parting ===
-
-impl Parting {
-    /// Its object is deleted: it counts until the store shows that.
-    pub fn gone(mut self) {
-        self.gone = true;
-    }
-}
-
-impl Drop for Parting {
-    fn drop(&mut self) {
-        if !self.gone {
-            self.paths.left(&self.volume);
-        }
     }
 }
 
@@ -311,6 +237,33 @@ mod tests {
         );
         drop(moving);
         assert!(paths.hold("new", mk_place("/data/a")).is_ok());
+    }
+
+    #[test]
+    fn a_directory_of_which_nobody_knows_whether_it_was_moved_is_held_until_the_next_attempt() {
+        let paths = Paths::default();
+        let settle: [fn(&Paths); 2] = [
+            |paths| {
+                let again = paths.move_away("old", mk_place("/data/a"));
+                assert!(again.is_ok());
+            },
+            |paths| paths.stayed("old"),
+        ];
+        for settle in settle {
+            let moving = paths
+                .move_away("old", mk_place("/data/a"))
+                .expect("nobody is there");
+            moving.unsettled();
+            drop(moving);
+            assert!(paths.hold("new", mk_place("/data/a")).is_err());
+            assert!(paths.move_away("other", mk_place("/data/a/b")).is_err());
+            settle(&paths);
+            assert!(paths.hold("new", mk_place("/data/a")).is_ok());
+        }
+        let moving = paths.move_away("old", mk_place("/data/a")).expect("free");
+        paths.stayed("old");
+        assert!(paths.hold("new", mk_place("/data/a")).is_err());
+        drop(moving);
     }
 
     #[test]

@@ -6,9 +6,8 @@
 use nfs_export::Entry;
 use tracing::{debug, info};
 
-use super::Context;
 use super::failure::Failure;
-use super::volume;
+use super::{Context, away};
 use crate::plan::names;
 use crate::plan::shares::Share;
 use crate::telemetry::health::Heart;
@@ -33,7 +32,7 @@ pub(super) async fn run(ctx: &Context, heart: &Heart) {
 }
 
 async fn sweep(ctx: &Context, share: &Share) -> Result<(), Failure> {
-    let (target, export) = volume::open(ctx, share);
+    let (target, export) = away::open(ctx, share);
     let Ok(hidden) = names::hidden() else {
         return Ok(());
     };
@@ -49,7 +48,7 @@ async fn sweep(ctx: &Context, share: &Share) -> Result<(), Failure> {
             continue;
         };
         if ctx.stores.volume(&name).is_none() {
-            let removed = match volume::empty(ctx, &export, &target, &trash).await {
+            let removed = match away::empty(ctx, &export, &target, &trash).await {
                 Ok(removed) => removed,
                 // One that cannot go is no reason for the others to stay.
                 Err(Failure::Share { source, .. }) if !source.is_share_down() => {

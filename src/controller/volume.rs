@@ -9,7 +9,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use nfs_export::{Export, Removed, Renamed, SubDir, Target};
 use tracing::field::display;
 use tracing::{Span, debug, info, info_span, warn};
 
@@ -17,10 +16,9 @@ use super::access::Write;
 use super::failure::Failure;
 use super::queue::Done;
 use super::stores::VolumeKey;
-use super::{Context, parents};
+use super::{Context, away};
 use crate::plan::facts::{Class, Volume};
-use crate::plan::shares::Share;
-use crate::plan::volume::{self as plan, Archive, Delete, KeepData, Surroundings, VolumePlan};
+use crate::plan::volume::{self as plan, KeepData, Surroundings, VolumePlan};
 use crate::telemetry::metrics::Attempt;
 
 /// How soon to look again where only another attempt of this process is in the way.
@@ -45,8 +43,12 @@ pub(super) fn span(ctx: &Context, key: &VolumeKey) -> Span {
 /// Works on one volume once, within its [`span`].
 pub(super) async fn attempt(ctx: &Context, key: VolumeKey) -> Done {
     let Some((seen, plan)) = look(ctx, &key).await else {
+        ctx.paths.stayed(&key);
         return Done::Settled; // gone
     };
+    if !plan.takes_directory_away() {
+        ctx.paths.stayed(&key);
+    }
     match &plan {
         VolumePlan::Ignore(why) => {
             debug!(?why, "nothing to do");
@@ -102,7 +104,7 @@ fn decide(ctx: &Context, seen: &Observed) -> VolumePlan {
     ctx.stores.occupied(|occupied| {
         let around = Surroundings {
             served: &served,
-            class: seen.class.as_deref(),
+            class: plan::deciding(&seen.volume, seen.class.as_deref(), &ctx.provisioner),
             occupied,
             arriving: &arriving,
             parting: &parting,
@@ -115,8 +117,8 @@ fn decide(ctx: &Context, seen: &Observed) -> VolumePlan {
 
 async fn act(ctx: &Context, volume: &Volume, plan: &VolumePlan) -> Result<(), Failure> {
     match plan {
-        VolumePlan::Archive(archive) => move_to_archive(ctx, volume, archive).await?,
-        VolumePlan::Delete(delete) => remove(ctx, volume, delete).await?,
+        VolumePlan::Archive(archive) => away::archive(ctx, volume, archive).await?,
+        VolumePlan::Delete(delete) => away::remove(ctx, volume, delete).await?,
         VolumePlan::KeepData(keep) => return part(ctx, volume, keep).await,
         VolumePlan::RemoveFinalizer => return release(ctx, volume).await,
         VolumePlan::Retain
@@ -136,106 +138,10 @@ async fn give_up(ctx: &Context, volume: &Volume) -> Result<(), Failure> {
 /// Leaves the directory to the others who have a part in it. None of them may count on this volume any more, from the decision on.
 async fn part(ctx: &Context, volume: &Volume, keep: &KeepData) -> Result<(), Failure> {
     let parting = ctx.paths.part(&volume.name);
-    drop_leftovers(ctx, keep).await?;
+    away::drop_leftovers(ctx, keep).await?;
     give_up(ctx, volume).await?;
     parting.gone();
     Ok(())
-}
-
-/// Renames the directory to the first name that is free. A directory that is gone already needs no archive.
-async fn move_to_archive(ctx: &Context, volume: &Volume, archive: &Archive) -> Result<(), Failure> {
-    let (target, export) = open(ctx, &archive.share);
-    let moving = ctx
-        .paths
-        .move_away(&volume.name, archive.share.place(&archive.from))?;
-    for to in &archive.candidates {
-        ctx.fence()?;
-        match export
-            .rename(&archive.from, to)
-            .await
-            .map_err(Failure::share(&target))?
-        {
-            Renamed::Done => info!(
-                dir = archive.from.as_str(),
-                archive = to.as_str(),
-                "directory archived"
-            ),
-            Renamed::NoSource => info!(dir = archive.from.as_str(), "directory is gone already"),
-            Renamed::TargetExists => {
-                debug!(archive = to.as_str(), "name is taken by another archive");
-                continue;
-            }
-        }
-        drop(moving);
-        parents::remove_empty(ctx, &archive.share, &archive.from, &volume.name).await;
-        return Ok(());
-    }
-    Err(Failure::NoArchiveName(archive.from.as_str().to_owned()))
-}
-
-/// Renames the directory away, so that nothing written under its name from here on can be hit, then removes it.
-async fn remove(ctx: &Context, volume: &Volume, delete: &Delete) -> Result<(), Failure> {
-    let (target, export) = open(ctx, &delete.share);
-    let moving = ctx
-        .paths
-        .move_away(&volume.name, delete.share.place(&delete.dir))?;
-    ctx.fence()?;
-    if let Some(hidden) = delete.trash.parent() {
-        export
-            .create_dir_all(&hidden, HIDDEN_MODE)
-            .await
-            .map_err(Failure::share(&target))?;
-    }
-    ctx.fence()?;
-    let renamed = export
-        .rename(&delete.dir, &delete.trash)
-        .await
-        .map_err(Failure::share(&target))?;
-    drop(moving);
-    debug!(?renamed, "directory moved away");
-    let removed = empty(ctx, &export, &target, &delete.trash).await?;
-    if renamed == Renamed::TargetExists {
-        // An earlier attempt moved the data there. What bears the old name now was made since then: a volume's that left it to this one, or
-        // somebody else's. The plan says which, when it is asked anew.
-        return Err(Failure::NameTakenAnew);
-    }
-    info!(
-        dir = delete.dir.as_str(),
-        directories = removed.directories,
-        files = removed.files,
-        "directory removed"
-    );
-    parents::remove_empty(ctx, &delete.share, &delete.dir, &volume.name).await;
-    Ok(())
-}
-
-/// Nobody but the provisioner looks into the hidden folder: what is on its way out may have been private.
-const HIDDEN_MODE: u32 = 0o700;
-
-async fn drop_leftovers(ctx: &Context, keep: &KeepData) -> Result<(), Failure> {
-    let (target, export) = open(ctx, &keep.share);
-    empty(ctx, &export, &target, &keep.trash).await.map(drop)
-}
-
-/// Removes what was renamed away.
-pub(super) async fn empty(
-    ctx: &Context,
-    export: &Export,
-    target: &Target,
-    trash: &SubDir,
-) -> Result<Removed, Failure> {
-    ctx.fence()?;
-    export
-        .remove_dir_all(trash)
-        .await
-        .map_err(Failure::share(target))
-}
-
-/// The export of a share.
-pub(super) fn open(ctx: &Context, share: &Share) -> (Target, Export) {
-    let target = Target::from(share);
-    let export = ctx.shares.export(&target);
-    (target, export)
 }
 
 async fn release(ctx: &Context, volume: &Volume) -> Result<(), Failure> {

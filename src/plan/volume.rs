@@ -23,7 +23,7 @@ mod others;
 pub struct Surroundings<'a> {
     /// The shares.
     pub served: &'a Served,
-    /// The class of the name in [`Volume::class`]; `None` where there is none of that name.
+    /// What [`deciding`] says.
     pub class: Option<&'a Class>,
     /// The directories of all volumes, this one among them.
     pub occupied: &'a Occupied,
@@ -188,6 +188,12 @@ fn due(volume: &Volume) -> Due {
         (_, Reclaim::Delete, Phase::Released) => Due::Yes,
         (_, Reclaim::Delete, _) => Due::No(Ignore::NotReleased),
     }
+}
+
+/// The class that decides about a volume: the one of its name. Where the volume remembers what its class said, one of that name that is another
+/// provisioner's today is a stranger.
+pub fn deciding<'a>(volume: &Volume, class: Option<&'a Class>, ours: &str) -> Option<&'a Class> {
+    class.filter(|class| volume.recorded.disposal.is_none() || *class.provisioner == *ours)
 }
 
 fn reclaim(volume: &Volume, around: &Surroundings<'_>) -> Result<VolumePlan, Reason> {
@@ -818,6 +824,26 @@ mod tests {
             VolumePlan::KeepData(_)
         ));
         assert_eq!(mk_plan(&last, Some(&class)), mk_delete("a", "pvc-2"));
+    }
+
+    #[test]
+    fn a_class_that_has_become_anothers_decides_only_where_nothing_is_recorded() {
+        let (own, other) = (
+            mk_class(&[]),
+            mk_class_of(json!({"provisioner": "other.io/x"})),
+        );
+        let recorded = json!({"metadata": {"annotations": {crate::plan::facts::RECORDED_ON_DELETE: "archive"}}});
+        let rows = [
+            (json!({}), &own, true),
+            (json!({}), &other, true),
+            (recorded.clone(), &own, true),
+            (recorded, &other, false),
+        ];
+        for (changes, class, decides) in rows {
+            let volume = mk_volume("pvc-1", "/data/nfs/a", changes);
+            let found = deciding(&volume, Some(class), crate::plan::mk::OURS);
+            assert_eq!(found.is_some(), decides, "{volume:?}");
+        }
     }
 
     /// It has left the directory to a volume that was there then; it will not come back to it for one that goes now.

@@ -2,6 +2,7 @@
 
 use k8s_openapi::api::core::v1::PersistentVolume;
 use serde_json::{Value, json};
+use testkit::nfs::{Effect, Procedure, Rule};
 
 use crate::fixtures::mk_volume;
 use crate::scenario::Scenario;
@@ -19,6 +20,8 @@ pub fn scenarios() -> Vec<Scenario> {
         Scenario::of(empty_parents_go_with_their_last_volume_and_others_stay),
         Scenario::of(all_volumes_of_one_directory_deleted_at_once_take_it_along),
         Scenario::of(a_directory_left_under_the_name_of_one_on_its_way_out_goes_too),
+        Scenario::of(a_directory_of_which_nobody_knows_whether_it_was_moved_is_given_to_nobody)
+            .only_on_the_double("a real server cannot be told to lose one call"),
         Scenario::of(a_claim_made_anew_while_its_old_volume_is_deleted_loses_nothing).alone(),
     ]
 }
@@ -188,6 +191,26 @@ async fn a_directory_left_under_the_name_of_one_on_its_way_out_goes_too(stage: S
     stage.gone(&volume).await;
     assert_eq!(stage.entries(), [""; 0]);
     assert!(!trash.exists());
+}
+
+async fn a_directory_of_which_nobody_knows_whether_it_was_moved_is_given_to_nobody(stage: Stage) {
+    let double = stage.world().double().expect("the double");
+    let class = del(&stage, "fixed", "fixed/${.PVC.name}").await;
+    let _provisioner = stage.start_with(&stage.settings().with("NFS_CALL_TIMEOUT", "1s"));
+    let old = stage.provision("data", &class).await;
+    stage.write("fixed/data", "old");
+    double
+        .nfs_faults()
+        .inject(Rule::on(Procedure::RENAME, Effect::Ignore).times(1));
+    stage.delete_claim("data").await;
+    let parts = ["no answer within 1s"];
+    stage
+        .event(&name_of(&old), "VolumeFailedDelete", &parts)
+        .await;
+    stage.claim("data", &class).await;
+    stage.bound("data").await;
+    assert!(!stage.dir("fixed/data").join("old").exists());
+    stage.gone(&old).await;
 }
 
 /// The share stands still while the old volume's deletion and the new claim meet.

@@ -1,8 +1,9 @@
 //! What becomes of a volume, its object and its data, when its claim is gone.
 
-use kube::api::DeleteParams;
+use kube::api::{DeleteParams, PostParams};
 use serde_json::{Value, json};
 
+use crate::fixtures::mk_class;
 use crate::scenario::Scenario;
 use crate::stage::{Stage, name_of};
 
@@ -16,6 +17,7 @@ pub fn scenarios() -> Vec<Scenario> {
         Scenario::of(a_retained_volume_keeps_object_and_data),
         Scenario::of(a_directory_that_is_gone_already_is_success),
         Scenario::of(the_recorded_policy_is_used_when_the_class_is_gone),
+        Scenario::of(a_class_that_has_become_anothers_does_not_decide),
         Scenario::of(without_class_and_record_the_data_is_archived),
         Scenario::of(a_volume_of_another_server_is_refused_and_stays),
         // Such a volume has a part in every directory of the share, and so in everybody's.
@@ -179,6 +181,29 @@ async fn the_recorded_policy_is_used_when_the_class_is_gone(stage: Stage) {
         assert_eq!(stage.dir(&dir).join("canary").is_file(), stays, "{policy}");
         assert!(!stage.dir(&format!("archived-{dir}")).exists(), "{policy}");
     }
+}
+
+async fn a_class_that_has_become_anothers_does_not_decide(stage: Stage) {
+    let _provisioner = stage.start();
+    let class = stage.class("arch", json!({})).await;
+    let volume = stage.provision("data", &class).await;
+    let dir = stage.dir_of(&volume);
+    stage.write(&dir, "canary");
+    let classes = stage.classes();
+    classes
+        .delete(&class, &DeleteParams::default())
+        .await
+        .unwrap();
+    let parameters = json!({"parameters": {"onDelete": "delete"}});
+    let other = mk_class(&class, "other.example.com/nfs", parameters);
+    classes
+        .create(&PostParams::default(), &other)
+        .await
+        .unwrap();
+    stage.delete_claim("data").await;
+    stage.gone(&volume).await;
+    let archive = stage.dir(&format!("archived-{dir}"));
+    assert!(archive.join("canary").is_file());
 }
 
 async fn without_class_and_record_the_data_is_archived(stage: Stage) {

@@ -82,6 +82,12 @@ impl Export {
         made.map_err(|cause| self.error(Operation::Create, Some(dir), cause))
     }
 
+    /// Forgets what is known of directories: another client, or another [`Export`] of the same server, has moved some. Handles follow what is
+    /// moved, and would be trusted for up to 30 s.
+    pub fn forget(&self) {
+        self.session.forget_all();
+    }
+
     /// Renames a directory; never onto something that is there. The parents of `to` must exist.
     ///
     /// # Errors

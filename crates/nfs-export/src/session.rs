@@ -38,7 +38,7 @@ pub(crate) use handles::{Directory, Handles};
 pub(crate) use walk::{Found, Tries};
 
 use crate::{
-    Cause, Error, Options, State, SubDir, Target,
+    Cause, Error, Options, State, Target,
     rpc::{
         CallError,
         mux::Mux,
@@ -228,13 +228,6 @@ impl Session {
             if link.changed().await.is_err() {
                 return Err(Cause::Lost(Arc::new(crate::Broken::Dropped)));
             }
-        }
-    }
-
-    /// Forgets the handles of `path` and of what is below it, those of the present mount: earlier ones are used no more.
-    pub(crate) fn forget(&self, path: &SubDir) {
-        if let Link::Up(live) = &*self.shared.link.borrow() {
-            live.handles.forget(path);
         }
     }
 

@@ -6,7 +6,7 @@ use nfs3_types::nfs3::{
     GETATTR3args, LOOKUP3args, Nfs3Option, diropargs3, fattr3, ftype3, nfs_fh3, nfsstat3,
 };
 
-use super::{Directory, Live, Session};
+use super::{Directory, Link, Live, Session};
 use crate::{Cause, SubDir};
 
 /// What a LOOKUP found.
@@ -23,6 +23,20 @@ pub(crate) struct Tries(u32);
 // === impl Session ===
 
 impl Session {
+    /// Forgets the handles of `path` and of what is below it, those of the present mount: earlier ones are used no more.
+    pub(crate) fn forget(&self, path: &SubDir) {
+        if let Link::Up(live) = &*self.shared.link.borrow() {
+            live.handles.forget(path);
+        }
+    }
+
+    /// Forgets all handles of the present mount.
+    pub(crate) fn forget_all(&self) {
+        if let Link::Up(live) = &*self.shared.link.borrow() {
+            live.handles.clear();
+        }
+    }
+
     /// The directory `path` (`None`: the root), looked up component by component. `None` where a part of it is missing.
     pub(crate) async fn walk(
         &self,

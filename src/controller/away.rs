@@ -1,0 +1,131 @@
+//! A volume's directory goes away: under the name of an archive, or into the hidden folder and from there for good.
+//!
+//! Each step can be repeated. Refuses to decide where a directory goes, and to touch the API.
+
+use nfs_export::{Export, Recovery, Removed, Renamed, SubDir, Target};
+use tracing::{debug, info};
+
+use super::failure::Failure;
+use super::paths::Moving;
+use super::{Context, parents};
+use crate::plan::facts::Volume;
+use crate::plan::shares::Share;
+use crate::plan::volume::{Archive, Delete, KeepData};
+
+/// Renames the directory to the first name that is free. A directory that is gone already needs no archive.
+pub(super) async fn archive(
+    ctx: &Context,
+    volume: &Volume,
+    archive: &Archive,
+) -> Result<(), Failure> {
+    let (_, export) = open(ctx, &archive.share);
+    let moving = ctx
+        .paths
+        .move_away(&volume.name, archive.share.place(&archive.from))?;
+    for to in &archive.candidates {
+        ctx.fence()?;
+        match moved(ctx, &export, &moving, &archive.from, to).await? {
+            Renamed::Done => info!(
+                dir = archive.from.as_str(),
+                archive = to.as_str(),
+                "directory archived"
+            ),
+            Renamed::NoSource => info!(dir = archive.from.as_str(), "directory is gone already"),
+            Renamed::TargetExists => {
+                debug!(archive = to.as_str(), "name is taken by another archive");
+                continue;
+            }
+        }
+        drop(moving);
+        parents::remove_empty(ctx, &archive.share, &archive.from, &volume.name).await;
+        return Ok(());
+    }
+    Err(Failure::NoArchiveName(archive.from.as_str().to_owned()))
+}
+
+/// Renames the directory away, so that nothing written under its name from here on can be hit, then removes it.
+pub(super) async fn remove(ctx: &Context, volume: &Volume, delete: &Delete) -> Result<(), Failure> {
+    let (target, export) = open(ctx, &delete.share);
+    let moving = ctx
+        .paths
+        .move_away(&volume.name, delete.share.place(&delete.dir))?;
+    ctx.fence()?;
+    if let Some(hidden) = delete.trash.parent() {
+        export
+            .create_dir_all(&hidden, HIDDEN_MODE)
+            .await
+            .map_err(Failure::share(&target))?;
+    }
+    ctx.fence()?;
+    let renamed = moved(ctx, &export, &moving, &delete.dir, &delete.trash).await?;
+    drop(moving);
+    debug!(?renamed, "directory moved away");
+    let removed = empty(ctx, &export, &target, &delete.trash).await?;
+    if renamed == Renamed::TargetExists {
+        // An earlier attempt moved the data there. What bears the old name now was made since then: a volume's that left it to this one, or
+        // somebody else's. The plan says which, when it is asked anew.
+        return Err(Failure::NameTakenAnew);
+    }
+    info!(
+        dir = delete.dir.as_str(),
+        directories = removed.directories,
+        files = removed.files,
+        "directory removed"
+    );
+    parents::remove_empty(ctx, &delete.share, &delete.dir, &volume.name).await;
+    Ok(())
+}
+
+/// Renames. Where it is not known whether that was done, a server that wakes may yet do it: nobody gets the directory until another attempt has
+/// an answer.
+async fn moved(
+    ctx: &Context,
+    export: &Export,
+    moving: &Moving,
+    from: &SubDir,
+    to: &SubDir,
+) -> Result<Renamed, Failure> {
+    let target = export.target();
+    let renamed = export.rename(from, to).await;
+    // The same place may be served under another port, or inside another share, by a connection that knows the directory by its old name.
+    for other in ctx.shares.all() {
+        if other.target() != target && other.target().server == target.server {
+            other.forget();
+        }
+    }
+    if let Err(error) = &renamed
+        && error.recovery() != Recovery::TellUser
+    {
+        moving.unsettled();
+    }
+    renamed.map_err(Failure::share(target))
+}
+
+/// Nobody but the provisioner looks into the hidden folder: what is on its way out may have been private.
+const HIDDEN_MODE: u32 = 0o700;
+
+pub(super) async fn drop_leftovers(ctx: &Context, keep: &KeepData) -> Result<(), Failure> {
+    let (target, export) = open(ctx, &keep.share);
+    empty(ctx, &export, &target, &keep.trash).await.map(drop)
+}
+
+/// Removes what was renamed away.
+pub(super) async fn empty(
+    ctx: &Context,
+    export: &Export,
+    target: &Target,
+    trash: &SubDir,
+) -> Result<Removed, Failure> {
+    ctx.fence()?;
+    export
+        .remove_dir_all(trash)
+        .await
+        .map_err(Failure::share(target))
+}
+
+/// The export of a share.
+pub(super) fn open(ctx: &Context, share: &Share) -> (Target, Export) {
+    let target = Target::from(share);
+    let export = ctx.shares.export(&target);
+    (target, export)
+}
