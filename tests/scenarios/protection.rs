@@ -21,6 +21,7 @@ pub fn scenarios() -> Vec<Scenario> {
         Scenario::of(all_volumes_of_one_directory_deleted_at_once_take_it_along),
         Scenario::of(a_directory_left_under_the_name_of_one_on_its_way_out_goes_too),
         Scenario::of(a_directory_of_which_nobody_knows_whether_it_was_moved_is_given_to_nobody)
+            .alone()
             .only_on_the_double("a real server cannot be told to lose one call"),
         Scenario::of(a_claim_made_anew_while_its_old_volume_is_deleted_loses_nothing).alone(),
     ]
