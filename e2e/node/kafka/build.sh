@@ -71,8 +71,8 @@ lay_out() {
     chmod 755 "$root"/opt/kafka/bin/* "$root/etc/kafka/docker/run"
 }
 
-# Classes parsed once for all, as the project's image has it too: the difference between 30 and 40 s for three brokers
-# on one slow processor. The archive names the files it was made from, and their times.
+# Classes parsed once for all, as the project's image has it too. The archive names the files it was made from, and their
+# times.
 archive_classes() {
     find "$root/opt" -exec touch -h -d @1000000000 {} +
     # The archive is made where the broker runs: in its root, with names of its own.
