@@ -122,6 +122,22 @@ impl Stage {
                 event.message.unwrap_or_default(),
             );
         }
+        if let Some(double) = self.world().double() {
+            let log = double.nfs_calls();
+            let (calls, unanswered) = (log.calls(), log.in_flight());
+            let _ = writeln!(
+                text,
+                "--- NFS double: {unanswered} calls without an answer, its last"
+            );
+            for call in &calls[calls.len().saturating_sub(LINES)..] {
+                let ago = call.at.elapsed();
+                let _ = writeln!(
+                    text,
+                    "{ago:?} ago {:?} {} from {}",
+                    call.procedure, call.xid, call.peer
+                );
+            }
+        }
         let _ = writeln!(text, "--- share\n{}", self.entries().join("\n"));
         text
     }

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU32};
 
 use tokio::sync::watch;
 
@@ -132,6 +132,7 @@ impl Builder {
             root_squash: AtomicBool::new(self.admission.root_squash),
             is_exported: AtomicBool::new(true),
             is_open: watch::Sender::new(true),
+            next_xid: AtomicU32::default(),
             kicked: watch::Sender::new(()),
         };
         Server::start(service, self.root, self.ip, self.ports).await

@@ -6,11 +6,13 @@
 //!        <- write_answers <-+--+-- take_replies <-
 //! ```
 //!
-//! Calls get xids of our own on the inner hop: `nfs3_server` silently drops a transaction id it has seen, which would make every
-//! retransmission unanswered. All four loops live and die together, in one task.
+//! Calls get xids of our own on the inner hop: `nfs3_server` silently drops a transaction id that it has seen from that address and port in the
+//! last minute. That would be every retransmission, and calls of a connection that got the port of an earlier one: so no two calls to a
+//! server have the same. All four loops live and die together, in one task.
 
 use std::collections::HashMap;
 use std::io;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -38,7 +40,6 @@ struct Runner {
     service: Arc<Service>,
     door: Door,
     inner: OwnedWriteHalf,
-    next_xid: u32,
     outbox: Outbox,
 }
 
@@ -64,7 +65,6 @@ pub(super) async fn serve(
         service: Arc::clone(&service),
         door,
         inner: inner_out,
-        next_xid: 1,
         outbox: outbox.clone(),
     };
     tokio::select! {
@@ -227,8 +227,7 @@ impl Runner {
                 Ok(())
             }
             Answer::Forward(mut record) => {
-                let xid = self.next_xid;
-                self.next_xid = xid.wrapping_add(1);
+                let xid = self.service.next_xid.fetch_add(1, Relaxed);
                 if let Some(head) = record.first_chunk_mut::<4>() {
                     *head = xid.to_be_bytes();
                 }

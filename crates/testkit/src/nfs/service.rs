@@ -5,7 +5,7 @@
 //! has constants. All else is passed on with an errand behind the handle.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use nfs3_server::vfs::{FileHandle, NfsReadFileSystem};
 use nfs3_types::mount::mountstat3;
@@ -45,6 +45,8 @@ pub(super) struct Service {
     pub(super) is_exported: AtomicBool,
     /// Whether calls are executed and answered.
     pub(super) is_open: watch::Sender<bool>,
+    /// Of the next call that is passed on.
+    pub(super) next_xid: AtomicU32,
     /// Its change closes all connections.
     pub(super) kicked: watch::Sender<()>,
 }

@@ -149,3 +149,13 @@ async fn a_server_on_an_ipv6_address_serves() {
     let root = client.root_nfs_fh3();
     mkdir(&mut client, &root, b"d", 0o777).await.unwrap();
 }
+
+/// Ports come back while a server still remembers what came from them.
+#[tokio::test]
+async fn each_of_many_connections_is_answered() {
+    let world = mk_world(|b| b).await;
+    for number in 0..500 {
+        let answered = tokio::time::timeout(CAP, mk_client(&world.server)).await;
+        assert!(answered.is_ok(), "connection {number} got no answer");
+    }
+}
