@@ -78,7 +78,7 @@ pub enum Cause {
     /// A service on the way to NFS takes connections, and gives no answer on them.
     #[error("the {service} at {address} does not answer")]
     Mute {
-        /// `portmapper` or `MOUNT service`.
+        /// `portmapper`, `MOUNT service` or `NFS service`.
         service: &'static str,
         /// Where it listens.
         address: SocketAddr,

@@ -108,7 +108,9 @@ impl Dialer {
             deadline: self.shared.options.deadline,
         };
         let mux = Mux::start(connected.stream, limits, Arc::clone(&self.shared.stats));
-        let mounted = self.mount(address, ports.mount, &mux).await?;
+        let mounted = self.mount(address, ports.mount, &mux).await;
+        let at = SocketAddr::new(address.ip(), ports.nfs);
+        let mounted = mounted.map_err(|cause| cause.at("NFS service", at))?;
         self.connections += 1;
         Ok(self.live(self.connections, address, mux, mounted))
     }
@@ -124,7 +126,11 @@ impl Dialer {
         let root = mount::mount(&self.shared, &mux, &self.credential, reserved)
             .await
             .map_err(|cause| cause.at("MOUNT service", SocketAddr::new(address.ip(), port)))?;
-        self.inspect(nfs, root).await
+        let patience = self.shared.dial_limits().deadline;
+        match tokio::time::timeout(patience, self.inspect(nfs, root)).await {
+            Ok(mounted) => mounted,
+            Err(_) => Err(Cause::TimedOut(patience)),
+        }
     }
 
     /// Whether the root answers over NFS, and what the server prefers.

@@ -279,6 +279,15 @@ async fn a_service_that_does_not_answer_is_named() {
             "MOUNT service",
             "see on the server what holds it up",
         ),
+        (
+            Target {
+                nfs_port: Some(address.port()),
+                mount_port: Some(lab.server.ports().mount),
+                ..lab.target()
+            },
+            "NFS service",
+            "see on the server what holds it up",
+        ),
     ];
     for (target, service, cure) in rows {
         let options = Options {
