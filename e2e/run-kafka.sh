@@ -113,4 +113,5 @@ step "a producer at work, each record acknowledged by all replicas" producer_sta
 step "the NFS server is killed under it, and started again" server_killed
 step "scaled to 0 and back" scaled_to_nothing_and_back
 step "each acknowledged record is there" nothing_is_lost
-step "quick start 6: taken away, and the directories with the claims" taken_away
+step "the class is made anew with archiveOnDelete \"true\"" class_archives
+step "quick start 6: taken away, and the directories archived with the claims" taken_away

@@ -103,11 +103,23 @@ nothing_is_lost() {
     [ "$(messages test01 | grep -c 'hello world')" = 4 ]
 }
 
+# What a class says counts when its claims go, not when they come.
+class_archives() {
+    kubectl get storageclass nfs-client -o json |
+        sed 's/"archiveOnDelete": "false"/"archiveOnDelete": "true"/' | kubectl replace --force -f -
+    [ "$(kubectl get storageclass nfs-client -o 'jsonpath={.parameters.archiveOnDelete}')" = true ]
+}
+
 taken_away() {
     kubectl delete pod kafka-tools --grace-period 1
     follow 6
-    await 120 "end of the brokers' directories" share_is_empty
+    for broker in 0 1 2; do
+        await 120 "archive of broker $broker" \
+            world knfsd exec "grep -rqs cluster.id $KNFSD_PATH/archived-default-data-kafka-$broker-pvc-*"
+    done
     await 30 "end of the volumes" no_volumes
+    world knfsd exec "rm -r $KNFSD_PATH/archived-*"
+    await 30 "end of what the brokers had beside" share_is_empty
 }
 
 no_volumes() { [ -z "$(kubectl get pv -o name)" ]; }
