@@ -60,13 +60,14 @@ async fn attempt(
         (false, true, _) => Ok(Renamed::Done),
         (false, false, _) | (true, false, None) => Ok(Renamed::NoSource),
         (true, false, Some(from_parent)) => {
-            carry_out(session, &from_parent, from, &to_parent, to).await
+            carry_out(session, live, &from_parent, from, &to_parent, to).await
         }
     }
 }
 
 async fn carry_out(
     session: &Session,
+    live: &Live,
     from_parent: &Directory,
     from: &SubDir,
     to_parent: &Directory,
@@ -85,14 +86,15 @@ async fn carry_out(
     match session.call(&args).await?.result {
         Ok(_) => Ok(Renamed::Done),
         // Gone since it was looked up: either by an earlier copy of this call or by somebody else. Or it is the parent of the target that
-        // is gone, and then the source is where it was.
+        // is gone, and then the source is where it was. That parent is asked for and not the source: a server that keeps names for a while,
+        // as nfs-ganesha does, may still show one that was removed behind its back.
         Err((nfsstat3::NFS3ERR_NOENT, _)) => {
             if exists(session, Some(to_parent), to).await? {
                 Ok(Renamed::Done)
-            } else if exists(session, Some(from_parent), from).await? {
-                Err(Cause::Nfs(nfsstat3::NFS3ERR_NOENT))
-            } else {
+            } else if is_there(session, live, to_parent, to.parent().as_ref()).await? {
                 Ok(Renamed::NoSource)
+            } else {
+                Err(Cause::Nfs(nfsstat3::NFS3ERR_NOENT))
             }
         }
         // There since it was looked up.
@@ -102,6 +104,19 @@ async fn carry_out(
         )) => Ok(Renamed::TargetExists),
         Err((status, _)) => Err(Cause::Nfs(status)),
     }
+}
+
+/// Whether `path` leads to `directory` today (`None`: the root, to which it always does).
+async fn is_there(
+    session: &Session,
+    live: &Live,
+    directory: &Directory,
+    path: Option<&SubDir>,
+) -> Result<bool, Cause> {
+    let Some(path) = path else { return Ok(true) };
+    live.handles.forget(path);
+    let found = session.walk(live, Some(path)).await?;
+    Ok(found.is_some_and(|found| found.handle == directory.handle))
 }
 
 async fn exists(

@@ -103,20 +103,37 @@ async fn a_rename_whose_answer_was_lost_counts_as_done() {
 }
 
 #[tokio::test]
-async fn a_source_that_is_still_there_is_not_called_gone() {
+async fn a_source_is_not_called_gone_where_the_target_has_nowhere_to_go() {
     let lab = mk_lab().await;
     std::fs::create_dir(lab.real("a")).unwrap();
     let export = lab.export(Options::default());
+    export.create_dir_all(&sub("t/known"), 0o777).await.unwrap();
     // What a server says whose directory for the target was removed a moment ago.
+    std::fs::rename(lab.real("t"), lab.real("elsewhere")).unwrap();
     lab.server
         .faults()
         .inject(Rule::on(Procedure::RENAME, Effect::Status(nfsstat3::NFS3ERR_NOENT)).times(1));
-    let error = export.rename(&sub("a"), &sub("b")).await.unwrap_err();
+    let error = export.rename(&sub("a"), &sub("t/b")).await.unwrap_err();
     assert_eq!(error.recovery(), Recovery::RetryNow);
-    assert_eq!(
-        export.rename(&sub("a"), &sub("b")).await.unwrap(),
-        Renamed::Done
-    );
+}
+
+/// nfs-ganesha keeps names for a minute, and shows one that was removed behind its back.
+#[tokio::test]
+async fn a_source_that_only_the_servers_cache_shows_is_gone() {
+    let lab = mk_lab().await;
+    for dir in ["a", "t"] {
+        std::fs::create_dir(lab.real(dir)).unwrap();
+    }
+    let export = lab.export(Options::default());
+    for target in ["t/b", "b"] {
+        lab.server
+            .faults()
+            .inject(Rule::on(Procedure::RENAME, Effect::Status(nfsstat3::NFS3ERR_NOENT)).times(1));
+        assert_eq!(
+            export.rename(&sub("a"), &sub(target)).await.unwrap(),
+            Renamed::NoSource
+        );
+    }
 }
 
 #[tokio::test]
