@@ -12,7 +12,10 @@ use std::{fmt, io, net::IpAddr, net::SocketAddr, sync::Arc, time::Duration};
 
 use nfs3_types::nfs3::{fattr3, nfsstat3};
 
-use crate::rpc::{Broken, CallError, Malformed, Refusal};
+use crate::{
+    rpc::{Broken, CallError, Malformed, Refusal},
+    session::Doubt,
+};
 pub use mount::MountRefusal;
 
 /// [`Cause::Mute`]'s name for it.
@@ -26,6 +29,7 @@ pub(crate) const PORTMAPPER: &str = "portmapper";
 pub struct Error {
     operation: Operation,
     path: Box<str>,
+    in_doubt: bool,
     // Boxed, so that a `Result` of a verb stays small.
     #[source]
     cause: Box<Cause>,
@@ -56,7 +60,8 @@ pub enum Operation {
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum Cause {
-    /// The share is down: nothing was sent. The source is what the last attempt to reach it met.
+    /// The share is down, and nobody waits until it is back. The source is what the last attempt to reach it met. Calls may have been sent
+    /// before it went down: [`Error::is_in_doubt`] knows.
     #[error("the share is out of reach")]
     Unreachable(#[source] Arc<Error>),
     /// The server's name has no address.
@@ -180,8 +185,15 @@ impl Error {
         Self {
             operation,
             path: path.into(),
+            in_doubt: false,
             cause: Box::new(cause),
         }
+    }
+
+    /// With what is known of the changes that were asked for.
+    pub(crate) fn doubted(mut self, doubt: &Doubt) -> Self {
+        self.in_doubt |= doubt.is_raised();
+        self
     }
 
     /// What was being done.
@@ -207,6 +219,14 @@ impl Error {
     /// What an administrator can change so that it works, where that is known.
     pub fn advice(&self) -> Option<String> {
         advice::advice(&self.cause)
+    }
+
+    /// Whether a call that changes something was sent and not answered: it may have been done, be done later, or never.
+    ///
+    /// Says nothing of what to do next: also an error that is left to the user ([`Recovery::TellUser`]) may be what was met only after the
+    /// call was sent. `false`: each change that was asked for was answered, or never left this process.
+    pub fn is_in_doubt(&self) -> bool {
+        self.in_doubt
     }
 
     /// Whether the whole share is out of reach, and not only this path.

@@ -20,7 +20,7 @@ pub use types::{Created, Entry, FsStat, Kind, Options, Removed, Renamed, Stat, S
 use crate::{
     Cause, Error, Stats, SubDir,
     error::Operation,
-    session::{Live, Session, Tries},
+    session::{Doubt, Live, Session, Tries},
 };
 
 /// One export, dialled when first needed; cheap to clone. The connection ends when the last clone is dropped.
@@ -78,8 +78,12 @@ impl Export {
     /// # Errors
     /// [`Cause::NotADirectory`] where something else bears the name of `dir` or of a parent; what the server says.
     pub async fn create_dir_all(&self, dir: &SubDir, mode: u32) -> Result<Created, Error> {
-        let made = mkdir::create_dir_all(&self.session, dir, mode).await;
-        made.map_err(|cause| self.error(Operation::Create, Some(dir), cause))
+        let doubt = Doubt::default();
+        let made = mkdir::create_dir_all(&self.session, dir, mode, &doubt).await;
+        made.map_err(|cause| {
+            self.error(Operation::Create, Some(dir), cause)
+                .doubted(&doubt)
+        })
     }
 
     /// Forgets what is known of directories: another client, or another [`Export`] of the same server, has moved some. Handles follow what is
@@ -93,8 +97,12 @@ impl Export {
     /// # Errors
     /// `NFS3ERR_NOENT` where the parent of `to` is missing; what the server says.
     pub async fn rename(&self, from: &SubDir, to: &SubDir) -> Result<Renamed, Error> {
-        let renamed = rename::rename(&self.session, from, to).await;
-        renamed.map_err(|cause| self.error(Operation::Rename, Some(from), cause))
+        let doubt = Doubt::default();
+        let renamed = rename::rename(&self.session, from, to, &doubt).await;
+        renamed.map_err(|cause| {
+            self.error(Operation::Rename, Some(from), cause)
+                .doubted(&doubt)
+        })
     }
 
     /// Removes `dir` with all it holds; a missing one is success. Something that is no directory is removed itself.
@@ -116,8 +124,12 @@ impl Export {
         dir: &SubDir,
         progress: &Progress,
     ) -> Result<Removed, Error> {
-        let removed = remove::remove_dir_all(&self.session, dir, progress).await;
-        removed.map_err(|cause| self.error(Operation::Remove, Some(dir), cause))
+        let doubt = Doubt::default();
+        let removed = remove::remove_dir_all(&self.session, dir, progress, &doubt).await;
+        removed.map_err(|cause| {
+            self.error(Operation::Remove, Some(dir), cause)
+                .doubted(&doubt)
+        })
     }
 
     /// Removes `dir` if it is empty. `true`: it is gone (or never was); `false`: it holds something.
@@ -125,8 +137,12 @@ impl Export {
     /// # Errors
     /// [`Cause::NotADirectory`] where it is something else; what the server says.
     pub async fn remove_empty_dir(&self, dir: &SubDir) -> Result<bool, Error> {
-        let removed = remove::remove_empty_dir(&self.session, dir).await;
-        removed.map_err(|cause| self.error(Operation::Remove, Some(dir), cause))
+        let doubt = Doubt::default();
+        let removed = remove::remove_empty_dir(&self.session, dir, &doubt).await;
+        removed.map_err(|cause| {
+            self.error(Operation::Remove, Some(dir), cause)
+                .doubted(&doubt)
+        })
     }
 
     /// Attributes of `dir`, `None` when missing. Symbolic links are not followed at the last component.

@@ -7,9 +7,10 @@
 //!                        └────────────────────────────────────────────────┘
 //! ```
 //! A call waits while the share is being dialled and fails at once, with the last cause, while it is down. A call whose connection
-//! breaks is sent again with the same xid on the next one, and its [`Answer`] says so: the verbs know what an EXIST means then.
+//! breaks is sent again with the same xid on the next one (see [`call`]).
 
 mod backoff;
+mod call;
 mod dial;
 mod handles;
 mod mount;
@@ -28,44 +29,25 @@ use std::{
     time::Duration,
 };
 
-use nfs3_types::{
-    nfs3::{Nfs3Result, nfsstat3},
-    rpc::opaque_auth,
-};
+use nfs3_types::rpc::opaque_auth;
 use tokio::{sync::watch, task::AbortHandle, time::Instant};
 
+pub(crate) use call::Doubt;
 pub(crate) use handles::{Directory, Handles};
 pub(crate) use walk::{Found, Tries};
 
 use crate::{
     Cause, Error, Options, State, Target,
-    rpc::{
-        CallError,
-        mux::Mux,
-        proc::{NfsCall, NullArgs},
-    },
+    rpc::{mux::Mux, proc::NullArgs},
     stats::Stats,
 };
 use backoff::Backoff;
-
-/// Connections that a call may lose before it fails.
-const LOSSES_MAX: u32 = 3;
-/// How long JUKEBOX is obeyed before the caller is told.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// An export, dialled when first needed. Ends its connection and its task when dropped.
 #[derive(Debug)]
 pub(crate) struct Session {
     shared: Arc<Shared>,
     supervisor: OnceLock<AbortOnDrop>,
-}
-
-/// What the server said to a call.
-#[derive(Debug)]
-pub(crate) struct Answer<T, E> {
-    pub(crate) result: Result<T, (nfsstat3, E)>,
-    /// The call was sent more than once, so an earlier copy of it may have been carried out.
-    pub(crate) repeated: bool,
 }
 
 /// A mounted connection.
@@ -157,50 +139,6 @@ impl Session {
         self.live_after(None).await
     }
 
-    /// One call, sent again while connections are lost under it and while the server asks for patience.
-    pub(crate) async fn call<C: NfsCall>(&self, args: &C) -> Result<Answer<C::Ok, C::Fail>, Cause> {
-        let mut xid = self.shared.xid();
-        let (mut repeated, mut losses, mut lost) = (false, 0, None);
-        let mut patience = Backoff::patient(PATIENCE);
-        loop {
-            let live = self.live_after(lost).await?;
-            match live.mux.call(xid, &live.credential, args).await {
-                Ok(Nfs3Result::Ok(body)) => {
-                    return Ok(Answer {
-                        result: Ok(body),
-                        repeated,
-                    });
-                }
-                Ok(Nfs3Result::Err((nfsstat3::NFS3ERR_JUKEBOX, body))) => {
-                    if !patience.wait().await {
-                        return Ok(Answer {
-                            result: Err((nfsstat3::NFS3ERR_JUKEBOX, body)),
-                            repeated,
-                        });
-                    }
-                    // A new call: the duplicate-request cache would answer the old one with JUKEBOX for ever.
-                    xid = self.shared.xid();
-                }
-                Ok(Nfs3Result::Err(failure)) => {
-                    return Ok(Answer {
-                        result: Err(failure),
-                        repeated,
-                    });
-                }
-                Err(CallError::Lost { sent, .. }) if losses < LOSSES_MAX => {
-                    losses += 1;
-                    repeated |= sent;
-                    lost = Some(live.connection);
-                    self.shared
-                        .stats
-                        .retransmits
-                        .fetch_add(u64::from(sent), Relaxed);
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
-    }
-
     /// One NULL call on the connection as it is; its round-trip time.
     pub(crate) async fn null(&self) -> Result<Duration, Cause> {
         let live = self.live().await?;
@@ -262,15 +200,6 @@ impl Live {
 
     fn is_usable(&self, lost: Option<u64>) -> bool {
         lost.is_none_or(|lost| self.connection > lost) && self.mux.broken().is_none()
-    }
-}
-
-// === impl Answer ===
-
-impl<T, E> Answer<T, E> {
-    /// The answer where no error status means anything but failure.
-    pub(crate) fn ok(self) -> Result<T, Cause> {
-        self.result.map_err(|(status, _)| Cause::Nfs(status))
     }
 }
 

@@ -13,13 +13,20 @@ use nfs3_types::nfs3::{
 use super::{Created, Run};
 use crate::{
     Cause, SubDir,
-    session::{Directory, Found, Live, Session},
+    session::{Directory, Doubt, Found, Live, Session},
 };
 
 /// Bits of a mode that MKDIR and SETATTR set.
 const PERMISSIONS: u32 = 0o7777;
 /// Attempts at one path while others remove what was just made.
 const RACES_MAX: u32 = 8;
+
+/// What makes the components of one path.
+struct Maker<'a> {
+    session: &'a Session,
+    doubt: &'a Doubt,
+    mode: u32,
+}
 
 /// What came of one component.
 struct Made {
@@ -31,12 +38,18 @@ pub(super) async fn create_dir_all(
     session: &Session,
     dir: &SubDir,
     mode: u32,
+    doubt: &Doubt,
 ) -> Result<Created, Cause> {
+    let maker = Maker {
+        session,
+        doubt,
+        mode,
+    };
     let mut run = Run::new(session);
     let mut races = 0;
     loop {
         let live = session.live().await?;
-        let attempt = attempt(session, &live, dir, mode).await;
+        let attempt = maker.attempt(&live, dir).await;
         // Missing now, though its parent was there a moment ago: somebody removes what we make.
         if matches!(attempt, Err(Cause::Nfs(nfsstat3::NFS3ERR_NOENT))) && races < RACES_MAX {
             races += 1;
@@ -49,116 +62,121 @@ pub(super) async fn create_dir_all(
     }
 }
 
-async fn attempt(
-    session: &Session,
-    live: &Arc<Live>,
-    dir: &SubDir,
-    mode: u32,
-) -> Result<Created, Cause> {
-    let parent = match dir.parent() {
-        None => live.root.clone(),
-        Some(parent) => match session.walk_known(live, &parent).await? {
-            Some(directory) => directory,
-            None => make_parents(session, live, &parent, mode).await?,
-        },
-    };
-    Ok(make(session, &parent, dir, mode).await?.created)
-}
+// === impl Maker ===
 
-/// Makes what is missing of `path`, outermost first.
-async fn make_parents(
-    session: &Session,
-    live: &Live,
-    path: &SubDir,
-    mode: u32,
-) -> Result<Directory, Cause> {
-    let mut at = live.root.clone();
-    for step in path.ancestry() {
-        // What is known stays known for as long as it would have been: nobody has looked at it again.
-        if let Some(known) = live.handles.get(&step) {
-            at = known;
-            continue;
-        }
-        at = match make(session, &at, &step, mode).await?.directory {
-            Some(made) => made,
-            None => find(session, &at, &step)
-                .await?
-                .into_directory(step.as_str())?,
+impl Maker<'_> {
+    async fn attempt(&self, live: &Arc<Live>, dir: &SubDir) -> Result<Created, Cause> {
+        let parent = match dir.parent() {
+            None => live.root.clone(),
+            Some(parent) => match self.session.walk_known(live, &parent).await? {
+                Some(directory) => directory,
+                None => self.make_parents(live, &parent).await?,
+            },
         };
-        live.handles.insert(step, at.clone());
+        Ok(self.make(&parent, dir).await?.created)
     }
-    Ok(at)
-}
 
-/// Makes `path` in `parent`, or finds that it is there.
-async fn make(
-    session: &Session,
-    parent: &Directory,
-    path: &SubDir,
-    mode: u32,
-) -> Result<Made, Cause> {
-    let where_ = diropargs3 {
-        dir: parent.handle.clone(),
-        name: path.name().as_bytes().into(),
-    };
-    let answer = session
-        .call(&MKDIR3args {
-            where_,
-            attributes: with_mode(mode),
-        })
-        .await?;
-    match answer.result {
-        Ok(made) => finish(session, parent, path, mode, made).await,
-        Err((nfsstat3::NFS3ERR_EXIST, fail)) => {
-            let parent_now = match fail.dir_wcc.after {
-                Nfs3Option::Some(attributes) => Some(attributes),
-                Nfs3Option::None => None,
-            };
-            let found = find(session, parent, path).await?;
-            // A copy of this very call may have made it before its answer was lost.
-            let ours = answer.repeated && is_untouched(&found.attributes, parent_now.as_ref());
-            if ours && found.attributes.mode & PERMISSIONS != mode & PERMISSIONS {
-                set_mode(session, &found.handle, mode).await?;
+    /// Makes what is missing of `path`, outermost first.
+    async fn make_parents(&self, live: &Live, path: &SubDir) -> Result<Directory, Cause> {
+        let mut at = live.root.clone();
+        for step in path.ancestry() {
+            // What is known stays known for as long as it would have been: nobody has looked at it again.
+            if let Some(known) = live.handles.get(&step) {
+                at = known;
+                continue;
             }
-            let directory = Some(found.into_directory(path.as_str())?);
-            Ok(Made {
-                directory,
-                created: if ours { Created::New } else { Created::Existed },
-            })
+            at = match self.make(&at, &step).await?.directory {
+                Some(made) => made,
+                None => find(self.session, &at, &step)
+                    .await?
+                    .into_directory(step.as_str())?,
+            };
+            live.handles.insert(step, at.clone());
         }
-        Err((nfsstat3::NFS3ERR_NOTDIR, _)) => Err(Cause::NotADirectory(
-            path.parent().as_ref().map_or("/", SubDir::as_str).into(),
-        )),
-        Err((status, _)) => Err(Cause::Nfs(status)),
+        Ok(at)
     }
-}
 
-/// Sees to the mode of what was just made. Both parts of the reply are optional (RFC 1813 section 3.3.9).
-async fn finish(
-    session: &Session,
-    parent: &Directory,
-    path: &SubDir,
-    mode: u32,
-    made: MKDIR3resok,
-) -> Result<Made, Cause> {
-    let (handle, attributes) = match (made.obj, made.obj_attributes) {
-        (Nfs3Option::Some(handle), Nfs3Option::Some(attributes)) => (handle, attributes),
-        (Nfs3Option::Some(handle), Nfs3Option::None) => {
-            let attributes = session.attributes(&handle).await?;
-            (handle, attributes)
+    /// Makes `path` in `parent`, or finds that it is there.
+    async fn make(&self, parent: &Directory, path: &SubDir) -> Result<Made, Cause> {
+        let where_ = diropargs3 {
+            dir: parent.handle.clone(),
+            name: path.name().as_bytes().into(),
+        };
+        let answer = self
+            .session
+            .change(
+                &MKDIR3args {
+                    where_,
+                    attributes: with_mode(self.mode),
+                },
+                self.doubt,
+            )
+            .await?;
+        match answer.result {
+            Ok(made) => self.finish(parent, path, made).await,
+            Err((nfsstat3::NFS3ERR_EXIST, fail)) => {
+                let parent_now = match fail.dir_wcc.after {
+                    Nfs3Option::Some(attributes) => Some(attributes),
+                    Nfs3Option::None => None,
+                };
+                let found = find(self.session, parent, path).await?;
+                // A copy of this very call may have made it before its answer was lost.
+                let ours = answer.repeated && is_untouched(&found.attributes, parent_now.as_ref());
+                if ours && found.attributes.mode & PERMISSIONS != self.mode & PERMISSIONS {
+                    self.set_mode(&found.handle).await?;
+                }
+                let directory = Some(found.into_directory(path.as_str())?);
+                Ok(Made {
+                    directory,
+                    created: if ours { Created::New } else { Created::Existed },
+                })
+            }
+            Err((nfsstat3::NFS3ERR_NOTDIR, _)) => Err(Cause::NotADirectory(
+                path.parent().as_ref().map_or("/", SubDir::as_str).into(),
+            )),
+            Err((status, _)) => Err(Cause::Nfs(status)),
         }
-        (Nfs3Option::None, _) => {
-            let found = find(session, parent, path).await?;
-            (found.handle, found.attributes)
-        }
-    };
-    if attributes.mode & PERMISSIONS != mode & PERMISSIONS {
-        set_mode(session, &handle, mode).await?;
     }
-    Ok(Made {
-        directory: Some(Directory::new(handle, &attributes)),
-        created: Created::New,
-    })
+
+    /// Sees to the mode of what was just made. Both parts of the reply are optional (RFC 1813 section 3.3.9).
+    async fn finish(
+        &self,
+        parent: &Directory,
+        path: &SubDir,
+        made: MKDIR3resok,
+    ) -> Result<Made, Cause> {
+        let (handle, attributes) = match (made.obj, made.obj_attributes) {
+            (Nfs3Option::Some(handle), Nfs3Option::Some(attributes)) => (handle, attributes),
+            (Nfs3Option::Some(handle), Nfs3Option::None) => {
+                let attributes = self.session.attributes(&handle).await?;
+                (handle, attributes)
+            }
+            (Nfs3Option::None, _) => {
+                let found = find(self.session, parent, path).await?;
+                (found.handle, found.attributes)
+            }
+        };
+        if attributes.mode & PERMISSIONS != self.mode & PERMISSIONS {
+            self.set_mode(&handle).await?;
+        }
+        Ok(Made {
+            directory: Some(Directory::new(handle, &attributes)),
+            created: Created::New,
+        })
+    }
+
+    async fn set_mode(&self, handle: &nfs_fh3) -> Result<(), Cause> {
+        let args = SETATTR3args {
+            object: handle.clone(),
+            new_attributes: with_mode(self.mode),
+            guard: Nfs3Option::None,
+        };
+        self.session
+            .change(&args, self.doubt)
+            .await?
+            .ok()
+            .map(|_| ())
+    }
 }
 
 /// LOOKUP of what must be there.
@@ -167,15 +185,6 @@ async fn find(session: &Session, parent: &Directory, path: &SubDir) -> Result<Fo
         .lookup(&parent.handle, path.name().as_bytes())
         .await?;
     found.ok_or(Cause::Nfs(nfsstat3::NFS3ERR_NOENT))
-}
-
-async fn set_mode(session: &Session, handle: &nfs_fh3, mode: u32) -> Result<(), Cause> {
-    let args = SETATTR3args {
-        object: handle.clone(),
-        new_attributes: with_mode(mode),
-        guard: Nfs3Option::None,
-    };
-    session.call(&args).await?.ok().map(|_| ())
 }
 
 fn with_mode(mode: u32) -> sattr3 {

@@ -19,7 +19,7 @@ use super::{Removed, Run};
 use crate::{
     Cause, SubDir,
     error::Owner,
-    session::{Directory, Live, Session},
+    session::{Directory, Doubt, Live, Session},
     stats::Gauge,
 };
 use tree::{Root, Tree};
@@ -32,18 +32,21 @@ struct Tally<'a> {
     removed: Removed,
     progress: &'a Progress,
     session: &'a Session,
+    doubt: &'a Doubt,
 }
 
 pub(super) async fn remove_dir_all(
     session: &Session,
     dir: &SubDir,
     progress: &Progress,
+    doubt: &Doubt,
 ) -> Result<Removed, Cause> {
     let _under_way = Gauge::up(&session.stats().removals);
     let mut tally = Tally {
         removed: Removed::default(),
         progress,
         session,
+        doubt,
     };
     let mut run = Run::new(session);
     loop {
@@ -60,11 +63,15 @@ pub(super) async fn remove_dir_all(
     }
 }
 
-pub(super) async fn remove_empty_dir(session: &Session, dir: &SubDir) -> Result<bool, Cause> {
+pub(super) async fn remove_empty_dir(
+    session: &Session,
+    dir: &SubDir,
+    doubt: &Doubt,
+) -> Result<bool, Cause> {
     let mut run = Run::new(session);
     loop {
         let live = session.live().await?;
-        let attempt = remove_empty_once(session, &live, dir).await;
+        let attempt = remove_empty_once(session, &live, dir, doubt).await;
         if let Some(gone) = run.settle(&live, attempt).await? {
             live.handles.forget(dir);
             return Ok(gone);
@@ -76,6 +83,7 @@ async fn remove_empty_once(
     session: &Session,
     live: &Arc<Live>,
     dir: &SubDir,
+    doubt: &Doubt,
 ) -> Result<bool, Cause> {
     let Some(parent) = session.walk(live, dir.parent().as_ref()).await? else {
         return Ok(true);
@@ -84,7 +92,7 @@ async fn remove_empty_once(
         dir: parent.handle,
         name: dir.name().as_bytes().into(),
     };
-    match session.call(&RMDIR3args { object }).await?.result {
+    match session.change(&RMDIR3args { object }, doubt).await?.result {
         Ok(_) | Err((nfsstat3::NFS3ERR_NOENT, _)) => Ok(true),
         Err((nfsstat3::NFS3ERR_NOTEMPTY | nfsstat3::NFS3ERR_EXIST, _)) => Ok(false),
         Err((nfsstat3::NFS3ERR_NOTDIR, _)) => Err(Cause::NotADirectory(dir.as_str().into())),
@@ -106,7 +114,9 @@ async fn attempt(
         return Ok(());
     };
     if !found.is_directory() {
-        tally.files(u64::from(ops::unlink(session, &parent.handle, name).await?));
+        tally.files(u64::from(
+            ops::unlink(session, &parent.handle, name, tally.doubt).await?,
+        ));
         return Ok(());
     }
     if found.attributes.fsid != parent.fsid {
@@ -133,13 +143,14 @@ async fn drive(
 ) -> Result<(), Cause> {
     // A quarter of the connection is left to others.
     let width = (session.options().in_flight * 3 / 4).max(1);
+    let doubt = tally.doubt;
     let mut calls = FuturesUnordered::new();
     let mut log = tokio::time::interval_at(tokio::time::Instant::now() + LOG_EVERY, LOG_EVERY);
     loop {
         while calls.len() < width
             && let Some(op) = tree.next(width)
         {
-            calls.push(ops::perform(session, page, op));
+            calls.push(ops::perform(session, page, doubt, op));
         }
         tokio::select! {
             done = calls.next() => match done {

@@ -10,7 +10,7 @@ use nfs3_types::nfs3::{RENAME3args, diropargs3, nfsstat3};
 use super::{Renamed, Run};
 use crate::{
     Cause, SubDir,
-    session::{Directory, Live, Session},
+    session::{Directory, Doubt, Live, Session},
 };
 
 /// Two names that may mean something else by now: without an answer too, a RENAME may have been carried out, and handles follow what it
@@ -25,12 +25,13 @@ pub(super) async fn rename(
     session: &Session,
     from: &SubDir,
     to: &SubDir,
+    doubt: &Doubt,
 ) -> Result<Renamed, Cause> {
     let _moved = Moved { session, from, to };
     let mut run = Run::new(session);
     loop {
         let live = session.live().await?;
-        let attempt = attempt(session, &live, from, to).await;
+        let attempt = attempt(session, &live, from, to, doubt).await;
         if let Some(renamed) = run.settle(&live, attempt).await? {
             return Ok(renamed);
         }
@@ -42,6 +43,7 @@ async fn attempt(
     live: &Arc<Live>,
     from: &SubDir,
     to: &SubDir,
+    doubt: &Doubt,
 ) -> Result<Renamed, Cause> {
     let (from_parent, to_parent) = (from.parent(), to.parent());
     let (from_parent, to_parent) = futures::try_join!(
@@ -60,35 +62,38 @@ async fn attempt(
         (false, true, _) => Ok(Renamed::Done),
         (false, false, _) | (true, false, None) => Ok(Renamed::NoSource),
         (true, false, Some(from_parent)) => {
-            carry_out(session, live, &from_parent, from, &to_parent, to).await
+            let args = RENAME3args {
+                from: name_in(&from_parent, from),
+                to: name_in(&to_parent, to),
+            };
+            match session.change(&args, doubt).await?.result {
+                Ok(_) => Ok(Renamed::Done),
+                Err((status, _)) => not_done(session, live, status, &to_parent, to).await,
+            }
         }
     }
 }
 
-async fn carry_out(
+fn name_in<'a>(parent: &Directory, path: &'a SubDir) -> diropargs3<'a> {
+    diropargs3 {
+        dir: parent.handle.clone(),
+        name: path.name().as_bytes().into(),
+    }
+}
+
+/// What it means that the server answered a RENAME with `status`.
+async fn not_done(
     session: &Session,
     live: &Live,
-    from_parent: &Directory,
-    from: &SubDir,
+    status: nfsstat3,
     to_parent: &Directory,
     to: &SubDir,
 ) -> Result<Renamed, Cause> {
-    let args = RENAME3args {
-        from: diropargs3 {
-            dir: from_parent.handle.clone(),
-            name: from.name().as_bytes().into(),
-        },
-        to: diropargs3 {
-            dir: to_parent.handle.clone(),
-            name: to.name().as_bytes().into(),
-        },
-    };
-    match session.call(&args).await?.result {
-        Ok(_) => Ok(Renamed::Done),
+    match status {
         // Gone since it was looked up: either by an earlier copy of this call or by somebody else. Or it is the parent of the target that
         // is gone, and then the source is where it was. That parent is asked for and not the source: a server that keeps names for a while,
         // as nfs-ganesha does, may still show one that was removed behind its back.
-        Err((nfsstat3::NFS3ERR_NOENT, _)) => {
+        nfsstat3::NFS3ERR_NOENT => {
             if exists(session, Some(to_parent), to).await? {
                 Ok(Renamed::Done)
             } else if is_there(session, live, to_parent, to.parent().as_ref()).await? {
@@ -98,11 +103,10 @@ async fn carry_out(
             }
         }
         // There since it was looked up.
-        Err((
-            nfsstat3::NFS3ERR_EXIST | nfsstat3::NFS3ERR_NOTEMPTY | nfsstat3::NFS3ERR_ISDIR,
-            _,
-        )) => Ok(Renamed::TargetExists),
-        Err((status, _)) => Err(Cause::Nfs(status)),
+        nfsstat3::NFS3ERR_EXIST | nfsstat3::NFS3ERR_NOTEMPTY | nfsstat3::NFS3ERR_ISDIR => {
+            Ok(Renamed::TargetExists)
+        }
+        status => Err(Cause::Nfs(status)),
     }
 }
 

@@ -4,7 +4,8 @@ use std::{
 };
 
 use nfs_export::{
-    Broken, Cause, Created, Malformed, Options, Recovery, Refusal, Renamed, auth_stat, nfsstat3,
+    Broken, Cause, Created, Malformed, Options, Recovery, Refusal, Renamed, auth_stat, mountstat3,
+    nfsstat3,
 };
 use testkit::nfs::{AcceptError, Effect, Procedure, Rule};
 
@@ -100,6 +101,70 @@ async fn a_rename_whose_answer_was_lost_counts_as_done() {
         Renamed::Done
     );
     assert!(lab.real("b").is_dir() && !lab.real("a").exists());
+}
+
+/// What came of a RENAME under `rules`, with a server that mounts nothing once its first connection is gone: recovery, and whether in doubt.
+async fn renamed_under(rules: Vec<Rule>) -> (Recovery, bool) {
+    let lab = mk_lab().await;
+    std::fs::create_dir(lab.real("a")).unwrap();
+    let export = lab.export(Options {
+        deadline: Duration::from_millis(300),
+        ..Options::default()
+    });
+    export.probe().await.unwrap();
+    let refusal = Effect::MountStatus(mountstat3::MNT3ERR_ACCES);
+    lab.server
+        .faults()
+        .inject(Rule::on(Procedure::MNT, refusal));
+    for rule in rules {
+        lab.server.faults().inject(rule);
+    }
+    let error = export.rename(&sub("a"), &sub("b")).await.unwrap_err();
+    (error.recovery(), error.is_in_doubt())
+}
+
+#[tokio::test]
+async fn a_change_that_was_sent_and_not_answered_is_in_doubt_whatever_is_met_after_it() {
+    let rename = |effect| vec![Rule::on(Procedure::RENAME, effect)];
+    let acces = || Effect::Status(nfsstat3::NFS3ERR_ACCES);
+    let rows = [
+        (rename(Effect::DisconnectAfter), Recovery::TellUser, true),
+        (rename(Effect::Disconnect), Recovery::TellUser, true),
+        (rename(Effect::LoseReply), Recovery::BackOff, true),
+        (rename(Effect::Truncated(26)), Recovery::BackOff, true),
+        (rename(acces()), Recovery::TellUser, false),
+        (
+            rename(Effect::Auth(auth_stat::AUTH_TOOWEAK)),
+            Recovery::TellUser,
+            false,
+        ),
+        // Lost before the change was sent.
+        (
+            vec![Rule::on(Procedure::LOOKUP, Effect::Disconnect)],
+            Recovery::TellUser,
+            false,
+        ),
+    ];
+    for (at, (rules, recovery, is_in_doubt)) in rows.into_iter().enumerate() {
+        assert_eq!(
+            renamed_under(rules).await,
+            (recovery, is_in_doubt),
+            "row {at}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_of_the_second_copy_does_not_settle_what_became_of_the_first() {
+    let lab = mk_lab().await;
+    let export = lab.export(Options::default());
+    export.probe().await.unwrap();
+    let faults = lab.server.faults();
+    faults.inject(Rule::on(Procedure::MKDIR, Effect::Disconnect).times(1));
+    faults.fail(Procedure::MKDIR, nfsstat3::NFS3ERR_NOSPC);
+    let error = export.create_dir_all(&sub("a"), 0o777).await.unwrap_err();
+    assert_eq!(error.recovery(), Recovery::TellUser);
+    assert!(error.is_in_doubt());
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use nfs3_types::nfs3::{REMOVE3args, RMDIR3args, diropargs3, nfs_fh3, nfsstat3};
 use crate::{
     Cause,
     export::stat::{Cookie, Page, page},
-    session::{Found, Session},
+    session::{Doubt, Found, Session},
 };
 
 /// Index of a directory in the tree.
@@ -59,7 +59,7 @@ pub(super) enum Emptied {
     NotEmpty,
 }
 
-pub(super) async fn perform(session: &Session, bytes: u32, op: Op) -> Done {
+pub(super) async fn perform(session: &Session, bytes: u32, doubt: &Doubt, op: Op) -> Done {
     match op {
         Op::Scan {
             dir,
@@ -67,14 +67,16 @@ pub(super) async fn perform(session: &Session, bytes: u32, op: Op) -> Done {
             cookie,
         } => Done::Scanned(dir, page(session, &handle, cookie, bytes).await),
         Op::Unlink { dir, handle, name } => {
-            let unlinked = unlink(session, &handle, &name).await;
+            let unlinked = unlink(session, &handle, &name, doubt).await;
             Done::Unlinked(dir, name, unlinked)
         }
         Op::Look { dir, handle, name } => {
             let found = session.lookup(&handle, &name).await;
             Done::Looked(dir, name, found)
         }
-        Op::Rmdir { dir, parent, name } => Done::Rmdired(dir, rmdir(session, &parent, &name).await),
+        Op::Rmdir { dir, parent, name } => {
+            Done::Rmdired(dir, rmdir(session, &parent, &name, doubt).await)
+        }
     }
 }
 
@@ -83,12 +85,13 @@ pub(super) async fn unlink(
     session: &Session,
     directory: &nfs_fh3,
     name: &[u8],
+    doubt: &Doubt,
 ) -> Result<bool, Cause> {
     let object = diropargs3 {
         dir: directory.clone(),
         name: name.into(),
     };
-    let answer = session.call(&REMOVE3args { object }).await?;
+    let answer = session.change(&REMOVE3args { object }, doubt).await?;
     match answer.result {
         Ok(_) => Ok(true),
         Err((nfsstat3::NFS3ERR_NOENT, _)) => Ok(answer.repeated),
@@ -96,12 +99,17 @@ pub(super) async fn unlink(
     }
 }
 
-async fn rmdir(session: &Session, directory: &nfs_fh3, name: &[u8]) -> Result<Emptied, Cause> {
+async fn rmdir(
+    session: &Session,
+    directory: &nfs_fh3,
+    name: &[u8],
+    doubt: &Doubt,
+) -> Result<Emptied, Cause> {
     let object = diropargs3 {
         dir: directory.clone(),
         name: name.into(),
     };
-    let answer = session.call(&RMDIR3args { object }).await?;
+    let answer = session.change(&RMDIR3args { object }, doubt).await?;
     match answer.result {
         Ok(_) => Ok(Emptied::Removed),
         Err((nfsstat3::NFS3ERR_NOENT, _)) if answer.repeated => Ok(Emptied::Removed),
