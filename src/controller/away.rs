@@ -7,21 +7,23 @@ use tracing::{debug, info};
 
 use super::failure::Failure;
 use super::paths::Moving;
+use super::volume::Decided;
 use super::{Context, parents};
-use crate::plan::facts::Volume;
 use crate::plan::shares::Share;
 use crate::plan::volume::{Archive, Delete, KeepData};
 
 /// Renames the directory to the first name that is free. A directory that is gone already needs no archive.
 pub(super) async fn archive(
     ctx: &Context,
-    volume: &Volume,
+    decided: &Decided<'_>,
     archive: &Archive,
 ) -> Result<(), Failure> {
+    let volume = decided.volume();
     let (_, export) = open(ctx, &archive.share);
     let moving = ctx
         .paths
         .move_away(&volume.name, archive.share.place(&archive.from))?;
+    decided.still_holds(ctx).await?;
     for to in &archive.candidates {
         ctx.fence()?;
         match moved(ctx, &export, &moving, &archive.from, to).await? {
@@ -44,7 +46,12 @@ pub(super) async fn archive(
 }
 
 /// Renames the directory away, so that nothing written under its name from here on can be hit, then removes it.
-pub(super) async fn remove(ctx: &Context, volume: &Volume, delete: &Delete) -> Result<(), Failure> {
+pub(super) async fn remove(
+    ctx: &Context,
+    decided: &Decided<'_>,
+    delete: &Delete,
+) -> Result<(), Failure> {
+    let volume = decided.volume();
     let (target, export) = open(ctx, &delete.share);
     let moving = ctx
         .paths
@@ -56,6 +63,8 @@ pub(super) async fn remove(ctx: &Context, volume: &Volume, delete: &Delete) -> R
             .await
             .map_err(Failure::share(&target))?;
     }
+    // Only now: a share that was down has kept the call above waiting.
+    decided.still_holds(ctx).await?;
     ctx.fence()?;
     let renamed = moved(ctx, &export, &moving, &delete.dir, &delete.trash).await?;
     drop(moving);

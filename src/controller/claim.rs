@@ -208,13 +208,17 @@ fn still_wanted(ctx: &Context, claim: &Claim) -> bool {
 /// in it; and no fuss where it fails: an empty directory is no loss, and the share may be out of reach.
 async fn abandon(ctx: &Context, export: &Export, provision: &Provision, created: Created) {
     let (place, volume) = (provision.share.place(&provision.dir), &provision.volume);
-    // Its own volume counts too: a claim is also gone from the store when it is bound to the one that an attempt without an answer has made.
-    if created != Created::New || ctx.fence().is_err() || is_shared(ctx, provision) {
+    if created != Created::New || ctx.fence().is_err() {
         return;
     }
     let Ok(moving) = ctx.paths.move_away(volume, place) else {
         return; // another claim with the same pattern has it by now
     };
+    // Only behind the hold: until then another claim could get the directory. Its own volume counts too: a claim is also gone from the store when it is
+    // bound to the one that an attempt without an answer has made.
+    if is_shared(ctx, provision) {
+        return;
+    }
     match export.remove_empty_dir(&provision.dir).await {
         Ok(_) => parents::remove_empty(ctx, &provision.share, &provision.dir, volume).await,
         Err(error) => debug!(

@@ -43,6 +43,9 @@ pub enum Failure {
     /// What an earlier attempt had moved away is removed now, and meanwhile there was a new directory under the old name.
     #[error("there is a new directory under the old name")]
     NameTakenAnew,
+    /// Read again before the first effect, the volume is to be dealt with in another way.
+    #[error("the volume is not what it was when this was decided")]
+    Outdated,
     /// The lock is lost, or was when the effect's turn came.
     #[error("this process does not lead any more")]
     NotLeading,
@@ -125,6 +128,7 @@ impl Failure {
             | Self::Slow { .. }
             | Self::NoArchiveName(_)
             | Self::NameTakenAnew
+            | Self::Outdated
             | Self::NotLeading
             | Self::Busy(_) => None,
         }

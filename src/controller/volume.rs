@@ -21,6 +21,10 @@ use crate::plan::facts::{Class, Volume};
 use crate::plan::volume::{self as plan, KeepData, Surroundings, VolumePlan};
 use crate::telemetry::metrics::Attempt;
 
+pub(super) use decided::Decided;
+
+mod decided;
+
 /// How soon to look again where only another attempt of this process is in the way.
 const MOMENT: Duration = Duration::from_millis(200);
 
@@ -28,6 +32,7 @@ const MOMENT: Duration = Duration::from_millis(200);
 const WHILE: Duration = Duration::from_secs(3);
 
 /// A volume and its class, as the stores have them.
+#[derive(Debug)]
 struct Observed {
     volume: Arc<Volume>,
     class: Option<Arc<Class>>,
@@ -70,7 +75,10 @@ pub(super) async fn attempt(ctx: &Context, key: VolumeKey) -> Done {
         }
         work => {
             let timing = ctx.metrics.delete().begin(&seen.volume.class);
-            let outcome = act(ctx, &seen.volume, work).await; // share and API server
+            let outcome = act(ctx, &Decided::new(&seen, work)).await; // share and API server
+            if let Err(Failure::Outdated) = outcome {
+                ctx.hindsight.clear_up(&ctx.stores).await; // API server, where the watch has missed something
+            }
             report(ctx, &seen.volume, work, outcome, timing)
         }
     }
@@ -91,9 +99,12 @@ async fn look(ctx: &Context, key: &VolumeKey) -> Option<(Observed, VolumePlan)> 
 // --- observe ---
 
 fn observe(ctx: &Context, key: &VolumeKey) -> Option<Observed> {
-    let volume = ctx.stores.volume(key)?;
+    Some(beside_its_class(ctx, ctx.stores.volume(key)?))
+}
+
+fn beside_its_class(ctx: &Context, volume: Arc<Volume>) -> Observed {
     let class = ctx.stores.class(&volume.class);
-    Some(Observed { volume, class })
+    Observed { volume, class }
 }
 
 // --- plan ---
@@ -115,16 +126,20 @@ fn decide(ctx: &Context, seen: &Observed) -> VolumePlan {
 
 // --- act ---
 
-async fn act(ctx: &Context, volume: &Volume, plan: &VolumePlan) -> Result<(), Failure> {
-    match plan {
-        VolumePlan::Archive(archive) => away::archive(ctx, volume, archive).await?,
-        VolumePlan::Delete(delete) => away::remove(ctx, volume, delete).await?,
-        VolumePlan::KeepData(keep) => return part(ctx, volume, keep).await,
-        VolumePlan::RemoveFinalizer => return release(ctx, volume).await,
+async fn act(ctx: &Context, decided: &Decided<'_>) -> Result<(), Failure> {
+    let volume = decided.volume();
+    match decided.plan {
+        VolumePlan::Archive(archive) => away::archive(ctx, decided, archive).await?,
+        VolumePlan::Delete(delete) => away::remove(ctx, decided, delete).await?,
+        VolumePlan::KeepData(keep) => return part(ctx, decided, keep).await,
+        VolumePlan::RemoveFinalizer => {
+            decided.still_holds(ctx).await?;
+            return release(ctx, volume).await;
+        }
         VolumePlan::Retain
         | VolumePlan::Ignore(_)
         | VolumePlan::Wait(_)
-        | VolumePlan::Refuse(_) => {}
+        | VolumePlan::Refuse(_) => decided.still_holds(ctx).await?,
     }
     give_up(ctx, volume).await
 }
@@ -136,8 +151,10 @@ async fn give_up(ctx: &Context, volume: &Volume) -> Result<(), Failure> {
 }
 
 /// Leaves the directory to the others who have a part in it. None of them may count on this volume any more, from the decision on.
-async fn part(ctx: &Context, volume: &Volume, keep: &KeepData) -> Result<(), Failure> {
+async fn part(ctx: &Context, decided: &Decided<'_>, keep: &KeepData) -> Result<(), Failure> {
+    let volume = decided.volume();
     let parting = ctx.paths.part(&volume.name);
+    decided.still_holds(ctx).await?;
     away::drop_leftovers(ctx, keep).await?;
     give_up(ctx, volume).await?;
     parting.gone();
@@ -175,7 +192,12 @@ fn report(
             info!("volume deleted");
             Done::Settled
         }
-        Err(not_yet @ (Failure::Busy(_) | Failure::NameTakenAnew | Failure::NotLeading)) => {
+        Err(
+            not_yet @ (Failure::Busy(_)
+            | Failure::NameTakenAnew
+            | Failure::NotLeading
+            | Failure::Outdated),
+        ) => {
             debug!(reason = %not_yet, "not yet");
             Done::Later(MOMENT)
         }

@@ -1,4 +1,5 @@
-//! The three requests that change the cluster: create a volume, delete it, take our finalizer off it. Each can be repeated.
+//! The three requests that change the cluster: create a volume, delete it, take our finalizer off it. Each can be repeated. And the one that makes sure
+//! before anything is taken away.
 
 use std::time::Duration;
 
@@ -61,6 +62,17 @@ impl VolumesApi {
             Err(kube::Error::Api(status)) if status.code == 409 => Ok(Creation::Existed),
             Err(error) => Err(Failure::api(what)(error)),
         }
+    }
+
+    /// The volume as it is now, not as a watch or a cache had it; `None` where it is gone.
+    ///
+    /// # Errors
+    /// [`Failure::Api`] and [`Failure::Slow`].
+    pub async fn read(&self, name: &str) -> Result<Option<PersistentVolume>, Failure> {
+        let what = "read the PersistentVolume";
+        within(what, self.0.get_opt(name))
+            .await?
+            .map_err(Failure::api(what))
     }
 
     /// Deletes the very volume that was decided on: one made anew under the same name stays. A missing one is success.

@@ -4,10 +4,11 @@ use k8s_openapi::api::core::v1::PersistentVolume;
 use serde_json::{Value, json};
 use testkit::nfs::{Effect, Procedure, Rule};
 
+use crate::expect::eventually;
 use crate::fixtures::mk_volume;
 use crate::scenario::Scenario;
 use crate::stage::{Stage, name_of};
-use crate::world::{Part, Turn};
+use crate::world::{Part, Request, Turn};
 
 /// The facts.
 pub fn scenarios() -> Vec<Scenario> {
@@ -24,6 +25,9 @@ pub fn scenarios() -> Vec<Scenario> {
             .alone()
             .only_on_the_double("a real server cannot be told to lose one call"),
         Scenario::of(a_claim_made_anew_while_its_old_volume_is_deleted_loses_nothing).alone(),
+        Scenario::of(a_volume_taken_back_loses_nothing_though_the_watch_has_not_told)
+            .alone()
+            .only_on_the_double("a real API server cannot be told to keep its watches back"),
     ]
 }
 
@@ -236,5 +240,47 @@ async fn a_claim_made_anew_while_its_old_volume_is_deleted_loses_nothing(stage: 
         assert!(stage.dir("fixed/data").join("new").is_file());
         stage.delete_claim("data").await;
         stage.gone(&new).await;
+    }
+}
+
+/// The share is down when the volume is to be deleted. Until it is back somebody changes their mind, and the watch is behind.
+async fn a_volume_taken_back_loses_nothing_though_the_watch_has_not_told(stage: Stage) {
+    let world = stage.world();
+    let api = world.double().expect("the double").api();
+    let _provisioner = stage.start();
+    let retained = json!({"spec": {"persistentVolumeReclaimPolicy": "Retain"}});
+    let freed = json!({"spec": {"claimRef": null}});
+    for (name, policy, patch) in [
+        ("retained", "delete", &retained),
+        ("freed", "delete", &freed),
+        ("unarchived", "archive", &retained),
+    ] {
+        let class = stage.class(name, json!({"onDelete": policy})).await;
+        let volume = stage.provision(name, &class).await;
+        let (volume, dir) = (name_of(&volume), stage.dir_of(&volume));
+        stage.write(&dir, "canary");
+        world.turn(Part::Nfs, Turn::Off).await;
+        stage.delete_claim(name).await;
+        stage.event(&volume, "VolumeFailedDelete", &[]).await;
+        api.faults().still_watches();
+        stage.patch_volume(&volume, patch.clone()).await;
+        let mark = world.audit_mark();
+        world.turn(Part::Nfs, Turn::On).await;
+        // It looked, and then it looked at everything.
+        eventually("the provisioner does not trust its watch", async || {
+            let asked = world.requests_since(mark);
+            let relists = |request: &Request| {
+                (&*request.verb, &*request.resource) == ("list", "persistentvolumes")
+            };
+            (asked.iter().any(relists) || !stage.dir(&dir).exists()).then_some(())
+        })
+        .await;
+        api.faults().stir_watches();
+        stage.passed_by().await;
+        assert!(stage.dir(&dir).join("canary").is_file(), "{name}");
+        assert!(
+            stage.volumes().get_opt(&volume).await.unwrap().is_some(),
+            "{name}"
+        );
     }
 }

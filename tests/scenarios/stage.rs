@@ -353,6 +353,13 @@ impl Stage {
         deleted.expect("the volume");
     }
 
+    /// Merges something into a volume.
+    pub async fn patch_volume(&self, name: &str, patch: Value) {
+        let (params, patch) = (PatchParams::default(), Patch::Merge(patch));
+        let patched = self.volumes().patch(name, &params, &patch).await;
+        patched.expect("the volume");
+    }
+
     /// Creates a volume.
     pub async fn create_volume(&self, volume: PersistentVolume) -> PersistentVolume {
         let made = self.volumes().create(&PostParams::default(), &volume).await;
