@@ -2,7 +2,7 @@
 //!
 //! Each step can be repeated. Refuses to decide where a directory goes, and to touch the API.
 
-use nfs_export::{Export, Recovery, Removed, Renamed, SubDir, Target};
+use nfs_export::{Export, Removed, Renamed, SubDir, Target};
 use tracing::{debug, info};
 
 use super::failure::Failure;
@@ -85,7 +85,7 @@ pub(super) async fn remove(
     Ok(())
 }
 
-/// Renames. Where it is not known whether that was done, a server that wakes may yet do it: nobody gets the directory until another attempt has
+/// Renames. Where it is not known whether that was done, a server that wakes may yet do it: nobody gets the directory until another renaming has
 /// an answer.
 async fn moved(
     ctx: &Context,
@@ -102,10 +102,11 @@ async fn moved(
             other.forget();
         }
     }
-    if let Err(error) = &renamed
-        && error.recovery() != Recovery::TellUser
-    {
-        moving.unsettled();
+    match &renamed {
+        Ok(_) => moving.settled(),
+        Err(error) if error.is_in_doubt() => moving.unsettled(),
+        // Not even sent, or refused: that says nothing about one that was sent before.
+        Err(_) => {}
     }
     renamed.map_err(Failure::share(target))
 }

@@ -94,7 +94,6 @@ impl Paths {
         {
             return Err(Busy::new(by, at));
         }
-        inner.unsettled.remove(volume);
         inner.moving.insert(volume.into(), place);
         Ok(Moving {
             paths: self.clone(),
@@ -240,12 +239,17 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_of_which_nobody_knows_whether_it_was_moved_is_held_until_the_next_attempt() {
+    fn a_directory_of_which_nobody_knows_whether_it_was_moved_is_held_until_that_is_known() {
         let paths = Paths::default();
+        let again = |paths: &Paths| {
+            paths
+                .move_away("old", mk_place("/data/a"))
+                .expect("its own")
+        };
         let settle: [fn(&Paths); 2] = [
             |paths| {
                 let again = paths.move_away("old", mk_place("/data/a"));
-                assert!(again.is_ok());
+                again.expect("its own").settled();
             },
             |paths| paths.stayed("old"),
         ];
@@ -257,6 +261,9 @@ mod tests {
             drop(moving);
             assert!(paths.hold("new", mk_place("/data/a")).is_err());
             assert!(paths.move_away("other", mk_place("/data/a/b")).is_err());
+            // An attempt that ends before it asks the server knows no more than the one before.
+            drop(again(&paths));
+            assert!(paths.hold("new", mk_place("/data/a")).is_err());
             settle(&paths);
             assert!(paths.hold("new", mk_place("/data/a")).is_ok());
         }

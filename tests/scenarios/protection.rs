@@ -4,7 +4,7 @@ use k8s_openapi::api::core::v1::PersistentVolume;
 use serde_json::{Value, json};
 use testkit::nfs::{Effect, Procedure, Rule};
 
-use crate::expect::eventually;
+use crate::expect::{eventually, until};
 use crate::fixtures::mk_volume;
 use crate::scenario::Scenario;
 use crate::stage::{Stage, name_of};
@@ -200,20 +200,38 @@ async fn a_directory_left_under_the_name_of_one_on_its_way_out_goes_too(stage: S
 
 async fn a_directory_of_which_nobody_knows_whether_it_was_moved_is_given_to_nobody(stage: Stage) {
     let double = stage.world().double().expect("the double");
-    let class = del(&stage, "fixed", "fixed/${.PVC.name}").await;
-    let _provisioner = stage.start_with(&stage.settings().with("NFS_CALL_TIMEOUT", "1s"));
+    let class = del(&stage, "fixed", "fixed/data").await;
+    let provisioner = stage.start_with(&stage.settings().with("NFS_CALL_TIMEOUT", "1s"));
     let old = stage.provision("data", &class).await;
     stage.write("fixed/data", "old");
-    double
-        .nfs_faults()
-        .inject(Rule::on(Procedure::RENAME, Effect::Ignore).times(1));
+    let lost = |procedure| Rule::on(procedure, Effect::Ignore);
+    let faults = double.nfs_faults();
+    faults.inject(lost(Procedure::RENAME).times(1));
+    let renamings = double.nfs_calls().count(Procedure::RENAME);
     stage.delete_claim("data").await;
-    let parts = ["no answer within 1s"];
-    stage
-        .event(&name_of(&old), "VolumeFailedDelete", &parts)
-        .await;
-    stage.claim("data", &class).await;
-    stage.bound("data").await;
+    until("the renaming is asked for", || {
+        double.nfs_calls().count(Procedure::RENAME) > renamings
+    })
+    .await;
+    // The next attempts do not get so far as to ask again.
+    let lost =
+        [Procedure::MKDIR, Procedure::LOOKUP].map(|procedure| faults.inject(lost(procedure)));
+    let old_volume = name_of(&old);
+    let parts = ["could not rename", "no answer within 1s"];
+    stage.event(&old_volume, "VolumeFailedDelete", &parts).await;
+    stage.claim("again", &class).await;
+    provisioner.log().says(&["DirectoryIsLeaving"]).await;
+    let failures = || {
+        let parts = ["DEBUG", "deletion failed", "could not create"];
+        provisioner.log().with_all(&parts).len()
+    };
+    let before = failures();
+    until("two more attempts have failed", || failures() >= before + 2).await;
+    assert_eq!(stage.events("again").await, []);
+    for lost in lost {
+        faults.clear(lost);
+    }
+    stage.bound("again").await;
     assert!(!stage.dir("fixed/data").join("old").exists());
     stage.gone(&old).await;
 }

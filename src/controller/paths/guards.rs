@@ -64,9 +64,15 @@ impl Drop for Hold {
 // === impl Moving ===
 
 impl Moving {
-    /// Whether the directory was moved is not known: the hold outlives this attempt, until the next one or [`Paths::stayed`].
+    /// Whether the directory was moved is not known: the hold outlives this attempt and all others, until one is [`Moving::settled`], or
+    /// [`Paths::stayed`].
     pub fn unsettled(&self) {
         self.paths.lock().unsettled.insert(self.volume.clone());
+    }
+
+    /// It is known where the directory is.
+    pub fn settled(&self) {
+        self.paths.lock().unsettled.remove(&self.volume);
     }
 }
 
