@@ -48,7 +48,10 @@ NFS_CORE_PARAM {
     Plugins_Dir = "$(dirname "$(find /usr/lib -name libfsalvfs.so -print -quit)")";
 }
 NFSV4 { Graceless = true; RecoveryRoot = "$RUN/ganesha"; }
-LOG { Default_Log_Level = EVENT; }
+LOG {
+    Default_Log_Level = EVENT;
+    $([ "$E2E_NFS_CALLS" = 0 ] || echo 'COMPONENTS { NFSPROTO = DEBUG; } # each call, by name')
+}
 CONFIG
     ganesha_export 1 share No_Root_Squash true
     ganesha_export 2 second No_Root_Squash true

@@ -85,13 +85,13 @@ pub struct Request {
     pub resource: String,
     /// Empty for kinds of the cluster.
     pub namespace: String,
-    /// Empty where the request names none.
+    /// Empty where neither the request nor its body names one.
     pub name: String,
     /// HTTP status.
     pub code: u16,
     /// `PROGRAM/VERSION (IDENTITY)`
     pub agent: String,
-    /// When it came in; on the double, when its answer was ready.
+    /// When it came in. A real API server that is frozen takes nothing in.
     pub at: jiff::Timestamp,
 }
 
@@ -111,6 +111,10 @@ pub trait World: Send + Sync {
     fn audit_mark(&self) -> u64;
     /// The requests of service accounts named `nfs-client-provisioner` after a mark.
     fn requests_since(&self, mark: u64) -> Vec<Request>;
+    /// A point in the share's own call log.
+    fn calls_mark(&self) -> u64;
+    /// The calls after a mark that would change something on the share or its neighbours, each with its procedure's name: what the file server itself logged.
+    fn changes_since(&self, mark: u64) -> Vec<String>;
     /// The real parts' own means, where they are it.
     fn real(&self) -> Option<&Real> {
         None
@@ -120,6 +124,11 @@ pub trait World: Send + Sync {
         None
     }
 }
+
+/// The procedures that change something (RFC 1813, section 3.3).
+const CHANGES: [&str; 10] = [
+    "SETATTR", "WRITE", "CREATE", "MKDIR", "SYMLINK", "MKNOD", "REMOVE", "RMDIR", "RENAME", "LINK",
+];
 
 /// The service account's name under both rules.
 const ACCOUNT: &str = "nfs-client-provisioner";

@@ -234,6 +234,18 @@ async fn old_pages_and_old_lists_are_expired_by_a_compaction() {
 }
 
 #[tokio::test]
+async fn audit_log_names_what_is_created_even_where_it_was_there_already() {
+    let server = mk_server();
+    let maps = mk_maps(&server);
+    let mark = server.audit().mark();
+    assert_eq!(code(create(&maps, "a").await), 200);
+    assert_eq!(code(create(&maps, "a").await), 409);
+    let records = server.audit().since(mark);
+    let told: Vec<_> = records.iter().map(|r| (r.name.as_str(), r.code)).collect();
+    assert_eq!(told, [("a", 201), ("a", 409)]);
+}
+
+#[tokio::test]
 async fn audit_log_tells_who_asked_what_and_how_it_ended() {
     let server = mk_server();
     let client = mk_client_of(&server, User::service_account("storage", "tester")).await;

@@ -19,9 +19,9 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         Scenario::of(a_go_record_that_is_renewed_keeps_ours_waiting_and_a_stale_one_does_not)
             .under_both_rights(),
     );
-    list.push(
+    list.extend(
         Scenario::of(a_go_provisioner_that_comes_back_ends_our_term_for_as_long_as_it_renews)
-            .with_own_rights(),
+            .under_both_rights(),
     );
     list
 }

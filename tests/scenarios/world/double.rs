@@ -10,7 +10,7 @@ use testkit::{api, nfs};
 use tokio::runtime::Runtime;
 use tokio::sync::Mutex;
 
-use super::{ACCOUNT, Account, Part, Request, Rights, Share, Turn, World};
+use super::{ACCOUNT, Account, CHANGES, Part, Request, Rights, Share, Turn, World};
 
 /// Rules as somebody applies them.
 const GO_RULES: &str = include_str!("../../../e2e/testdata/go-rbac.yaml");
@@ -192,6 +192,27 @@ impl World for Double {
             })
             .filter(Request::is_provisioners)
             .collect()
+    }
+
+    fn calls_mark(&self) -> u64 {
+        self.calls.calls().len() as u64
+    }
+
+    fn changes_since(&self, mark: u64) -> Vec<String> {
+        let calls = self.calls.calls();
+        // Positions hold for as long as nothing has been forgotten.
+        assert!(calls.len() < nfs::KEPT, "the log of calls is full");
+        let later = calls
+            .into_iter()
+            .skip(usize::try_from(mark).expect("a mark"));
+        let changes = later.filter_map(|call| {
+            let procedure = call.procedure.to_string();
+            let procedure = procedure.strip_prefix("NFSPROC3_")?;
+            let names = call.names.iter().map(|name| String::from_utf8_lossy(name));
+            let is_change = CHANGES.contains(&procedure);
+            is_change.then(|| format!("{procedure} {}", names.collect::<Vec<_>>().join(" ")))
+        });
+        changes.collect()
     }
 
     fn double(&self) -> Option<&Double> {

@@ -12,7 +12,7 @@ use futures::future::BoxFuture;
 use serde_json::Value;
 use tokio::process::Command;
 
-use super::{Account, Part, Request, Rights, Share, Turn, World};
+use super::{Account, CHANGES, Part, Request, Rights, Share, Turn, World};
 
 /// A world of real parts.
 #[derive(Debug)]
@@ -161,6 +161,25 @@ impl World for Real {
             .filter_map(|line| serde_json::from_str::<Value>(&line).ok())
             .map(|entry| request(&entry))
             .filter(Request::is_provisioners)
+            .collect()
+    }
+
+    fn calls_mark(&self) -> u64 {
+        std::fs::metadata(&self.says["NFS_LOG"]).map_or(0, |meta| meta.len())
+    }
+
+    fn changes_since(&self, mark: u64) -> Vec<String> {
+        let mut log = File::open(&self.says["NFS_LOG"]).expect("the file server's log");
+        log.seek(SeekFrom::Start(mark))
+            .expect("the file server's log");
+        // nfs-ganesha's: `… REQUEST PROCESSING: Calling NFS3_MKDIR File Handle V3: … name: NAME`.
+        let lines = BufReader::new(log).lines().map_while(Result::ok);
+        let calls = lines.filter_map(|line| Some(line.split_once("Calling NFS3_")?.1.to_owned()));
+        calls
+            .filter(|call| {
+                let procedure = call.split(' ').next().unwrap_or_default();
+                CHANGES.contains(&procedure)
+            })
             .collect()
     }
 }

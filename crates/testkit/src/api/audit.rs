@@ -5,8 +5,6 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use super::request::Target;
-
 /// One request. A watch is recorded when it starts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
@@ -20,13 +18,13 @@ pub struct Record {
     pub resource: String,
     /// Empty for kinds of the cluster.
     pub namespace: String,
-    /// Empty for list, watch, create and deletecollection.
+    /// Of a create, what its body says; empty for list, watch and deletecollection.
     pub name: String,
     /// The `User-Agent` header.
     pub user_agent: String,
     /// HTTP status; 0 when the connection was cut instead of an answer.
     pub code: u16,
-    /// When the answer was ready.
+    /// When it came in. A request that had to wait stands behind those that were answered meanwhile.
     pub at: jiff::Timestamp,
 }
 
@@ -74,18 +72,8 @@ impl Audit {
         records
     }
 
-    pub(crate) fn record(&self, user: &str, target: &Target, user_agent: &str, code: u16) {
-        self.lock().push(Record {
-            user: user.to_owned(),
-            verb: target.verb,
-            group: target.group.clone(),
-            resource: target.rule_resource(),
-            namespace: target.namespace.clone(),
-            name: target.name.clone(),
-            user_agent: user_agent.to_owned(),
-            code,
-            at: jiff::Timestamp::now(),
-        });
+    pub(crate) fn record(&self, record: Record) {
+        self.lock().push(record);
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Record>> {

@@ -8,10 +8,11 @@ use http::{HeaderMap, Request, Response, header, request::Parts};
 use serde_json::json;
 
 use super::{
+    audit::Record,
     auth::User,
     discovery,
     faults::Fault,
-    rbac,
+    object, rbac,
     render::Render,
     request::{Query, Target},
     resources, review,
@@ -36,6 +37,7 @@ struct Asked {
     query: Query,
     target: Target,
     body: Bytes,
+    at: jiff::Timestamp,
     /// The life of the server that the request came in.
     life: u64,
 }
@@ -52,6 +54,7 @@ pub(crate) async fn handle(
     let query = Query::parse(parts.uri.query().unwrap_or(""));
     let target = Target::parse(&parts.method, &path, &query);
     let body = to_bytes(body, MAX_BODY).await;
+    let at = jiff::Timestamp::now();
     let thawed = shared.faults.thawed();
     let life = shared.life();
     let work = async move {
@@ -65,6 +68,7 @@ pub(crate) async fn handle(
             query,
             target,
             body,
+            at,
             life,
         };
         asked.answer(&shared).await
@@ -77,11 +81,10 @@ pub(crate) async fn handle(
 impl Asked {
     async fn answer(&self, shared: &Arc<Shared>) -> Result<Response<Body>, Cut> {
         let user = shared.tokens.user(bearer(&self.parts.headers));
-        let agent = text(&self.parts.headers, header::USER_AGENT);
         let name = user
             .as_ref()
             .map_or(String::new(), |user| user.name.clone());
-        let record = |code| shared.audit.record(&name, &self.target, agent, code);
+        let record = |code| shared.audit.record(self.record(name.clone(), code));
         shared.faults.pass_gates(&self.target).await;
         if self.life != shared.life() {
             return Err(Cut);
@@ -160,6 +163,32 @@ impl Asked {
             Outcome::Many(items, metadata) => (200, render.many(resource, &items, metadata)),
         };
         Ok(response(code, render.content_type(), bytes.into()))
+    }
+
+    fn record(&self, user: String, code: u16) -> Record {
+        let target = &self.target;
+        Record {
+            user,
+            verb: target.verb,
+            group: target.group.clone(),
+            resource: target.rule_resource(),
+            namespace: target.namespace.clone(),
+            name: self.name(code),
+            user_agent: text(&self.parts.headers, header::USER_AGENT).to_owned(),
+            code,
+            at: self.at,
+        }
+    }
+
+    /// As the real server logs it: what is created is named once the body has been read, and who may not is not read.
+    fn name(&self, code: u16) -> String {
+        let target = &self.target;
+        let is_read = target.verb == "create" && !matches!(code, 401 | 403);
+        if !is_read || !target.name.is_empty() {
+            return target.name.clone();
+        }
+        let body = self.body().parse("").unwrap_or_default();
+        object::name(&body).to_owned()
     }
 
     fn body(&self) -> verbs::Body<'_> {
