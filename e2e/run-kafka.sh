@@ -11,15 +11,9 @@ IMAGE=nfs-subdir-external-provisioner:0.1.0
 # Where the quick start says HOST: a name that nothing answers to. The image is there already.
 HOST=registry.invalid
 
-# Beside a world that somebody left up or is using: the first base whose run directory is free.
-if [ -z "${E2E_BASE_PORT:-}" ]; then
-    E2E_BASE_PORT=18800
-    while [ -e "/tmp/nfs-subdir-e2e-$E2E_BASE_PORT/params" ]; do
-        E2E_BASE_PORT=$((E2E_BASE_PORT + 100))
-    done
-fi
-export E2E_BASE_PORT
-export E2E_WORLD=${E2E_WORLD:-/tmp/nfs-subdir-e2e-$E2E_BASE_PORT}
+# shellcheck source=lib/base.sh
+source "$E2E/lib/base.sh"
+choose_base 18800
 RUN=$E2E_WORLD
 # The repository's files as a user has them who follows the quick start, to be edited.
 TREE=$RUN/tree

@@ -7,6 +7,8 @@ set -euo pipefail
 
 E2E=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cd "$E2E/.."
+# shellcheck source=lib/base.sh
+source "$E2E/lib/base.sh"
 
 what=${1:-}
 case $what in
@@ -22,69 +24,79 @@ bench) shift ;;
     ;;
 esac
 
-# Beside a world that somebody left up or is using: the first base whose run directory is free.
-if [ -z "${E2E_BASE_PORT:-}" ]; then
-    E2E_BASE_PORT=16400
-    while [ -e "/tmp/nfs-subdir-e2e-$E2E_BASE_PORT/params" ]; do
-        E2E_BASE_PORT=$((E2E_BASE_PORT + 100))
-    done
-fi
-export E2E_BASE_PORT
-export E2E_WORLD=${E2E_WORLD:-/tmp/nfs-subdir-e2e-$E2E_BASE_PORT}
-
-stage() {
-    echo "== $1 took $((SECONDS - since)) s"
+under_way=
+stage() { # NAME COMMAND...
+    under_way=$1
     since=$SECONDS
+    shift
+    "$@"
+    echo "== $under_way took $((SECONDS - since)) s"
 }
-since=$SECONDS
 
-"$E2E/controlplane/build.sh" >/dev/null
-[ "$what" = bench ] || "$E2E/helm/build.sh" >/dev/null
-stage "control plane's binaries, helm"
-cargo build --release --locked --bin nfs-subdir-external-provisioner
-E2E_BINARY=$(cargo metadata --format-version 1 --no-deps --locked |
-    sed -E 's/.*"target_directory":"([^"]*)".*/\1/')/release/nfs-subdir-external-provisioner
-export E2E_BINARY
-stage "release binary"
+tools() {
+    "$E2E/controlplane/build.sh" >/dev/null
+    [ "$what" = bench ] || "$E2E/helm/build.sh" >/dev/null
+}
+
+release_binary() {
+    cargo build --release --locked --bin nfs-subdir-external-provisioner
+    E2E_BINARY=$(cargo metadata --format-version 1 --no-deps --locked |
+        sed -E 's/.*"target_directory":"([^"]*)".*/\1/')/release/nfs-subdir-external-provisioner
+    export E2E_BINARY
+}
+
+# The tests' own API server is held to what the real one does: the same tests, on both. They say nothing of where they ran,
+# but the real one kept an account of the namespaces that they made there.
+conformance() {
+    # shellcheck source=/dev/null
+    source "$E2E_WORLD/world.env"
+    KUBECONFIG_REAL=$ADMIN_KUBECONFIG cargo test --locked --workspace --test api_conformance 2>&1 | tee -a "$log"
+    grep -q '"requestURI":"/api/v1/namespaces/t-[a-z]\{8\}/persistentvolumeclaims' "$AUDIT_LOG" ||
+        { echo "api_conformance never asked the real API server" >&2; return 1; }
+    PATH=${KUBECTL%/*}:$PATH REQUIRE_KUBECTL=1 cargo test --locked --workspace --test api_kubectl 2>&1 | tee -a "$log"
+}
+
+scenarios() { cargo test --locked --test scenarios -- "$@" 2>&1 | tee -a "$log"; }
+bench() { cargo run --release --locked --package benchmarks -- "$@" 2>&1 | tee -a "$log"; }
 
 log=$(mktemp)
+is_up=
 finish() {
     local code=$?
     trap - EXIT INT TERM
-    "$E2E/world.sh" down || code=1
-    stage "world down"
-    if [ $code -ne 0 ]; then
-        echo "e2e: failed ($code); the world's logs are in $E2E_WORLD"
+    [ $code = 0 ] || echo "== $under_way FAILED ($code) after $((SECONDS - since)) s"
+    # `up` clears away after itself when it fails; a world that stood in its way is somebody's.
+    if [ -n "$is_up" ]; then
+        since=$SECONDS
+        "$E2E/world.sh" down || code=1
+        echo "== world down took $((SECONDS - since)) s"
     fi
+    [ $code = 0 ] || echo "e2e: failed ($code) in stage '$under_way'${is_up:+; its logs are in $E2E_WORLD}"
     # Said last, so that a long log ends with what counts.
     sed -n "s/^test result:/$what: &/p" "$log"
     rm -f "$log"
     exit $code
 }
+
 trap finish EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-"$E2E/world.sh" up
-stage "world up"
+stage "control plane's binaries, helm" tools
+stage "release binary" release_binary
+choose_base 16400
+stage "world up" "$E2E/world.sh" up
+is_up=yes
 if [ "${E2E_KNFSD:-1}" != 0 ]; then
-    "$E2E/world.sh" knfsd up
-    stage "knfsd up"
+    stage "knfsd up" "$E2E/world.sh" knfsd up
 fi
 if [ "$what" = scenarios ]; then
-    "$E2E/manifests.sh"
-    stage "manifests"
-    "$E2E/monitoring.sh"
-    stage "monitoring"
-    "$E2E/chart.sh"
-    stage "chart"
+    stage "the API server's double" conformance
+    stage manifests "$E2E/manifests.sh"
+    stage monitoring "$E2E/monitoring.sh"
+    stage chart "$E2E/chart.sh"
     if [ "${E2E_IMAGE:-1}" != 0 ]; then
-        "$E2E/image.sh"
-        stage "image"
+        stage image "$E2E/image.sh"
     fi
 fi
-case $what in
-scenarios) cargo test --locked --test scenarios -- "$@" 2>&1 | tee "$log" ;;
-bench) cargo run --release --locked --package benchmarks -- "$@" 2>&1 | tee "$log" ;;
-esac
-stage "$what"
+stage "$what" "$what" "$@"

@@ -89,7 +89,7 @@ ENV
 up() {
     need curl ganesha.nfsd ip nft nsenter openssl rpcbind rpcinfo setsid unshare
     [ "$(id -u)" = 0 ] || fail "network namespaces and ports below 1024 need root"
-    [ ! -e "$RUN/params" ] || fail "$RUN exists: world.sh down first"
+    clear_what_was_killed
     mkdir -p "$RUN"
     rm -f "$RUN"/*.log
     trap 'trap - EXIT; down' EXIT
@@ -99,6 +99,20 @@ up() {
     write_env
     trap - EXIT
     echo "world: up in $SECONDS s; $RUN/world.env"
+}
+
+# What stands here may be a world, or what is left of one whose machine or processes were killed.
+clear_what_was_killed() {
+    local name leftover=("$RUN"/*.pid)
+    for name in $SERVICES; do
+        service_gone "$name" || fail "a world is up in $RUN: world.sh down first"
+    done
+    [ -z "$(ip netns pids "$NETNS" 2>/dev/null)" ] || fail "another world uses the base $BASE: its processes are in $NETNS"
+    if [ -e "$RUN/params" ] || [ -e "/run/netns/$NETNS" ] || [ -e "${leftover[0]}" ]; then
+        echo "world: clearing what is left of one that was killed" >&2
+        down
+    fi
+    [ ! -e "/sys/class/net/$LINK" ] || fail "another world, or what is left of one, has the link $LINK: take another base"
 }
 
 # Logs stay for whoever wants to know why; what holds state does not.

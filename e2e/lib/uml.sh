@@ -75,6 +75,9 @@ uml_stop() { # NAME
         done
         wait_until 5 service_gone "$1" || service_kill "$1"
         end_session "$pid"
+    elif read -r pid _ 2>/dev/null <"$RUN/$1.pid" && pgrep -s "$pid" -f "uml_dir=$RUN/$1/" >/dev/null; then
+        # Killed by somebody else, and its helpers left.
+        end_session "$pid"
     fi
     rm -f "$RUN/$1.pid"
 }
