@@ -1,5 +1,7 @@
 //! One attempt to reach the share: resolve, ask the portmapper, MOUNT, connect, and see that the root answers.
 
+mod telling;
+
 use std::{net::SocketAddr, sync::Arc, sync::atomic::Ordering::Relaxed, time::Duration};
 
 use nfs3_types::{
@@ -18,6 +20,7 @@ use crate::{
     Cause,
     rpc::mux::{Limits, Mux},
 };
+use telling::more_telling;
 
 /// Time for each call of a dial: long enough for a MOUNT daemon whose reverse DNS is slow.
 const CALL_DEADLINE: Duration = Duration::from_secs(10);
@@ -76,18 +79,18 @@ impl Dialer {
 
     /// A mounted connection to the first address that gives one.
     pub(super) async fn dial(&mut self) -> Result<Live, Cause> {
-        let mut refused = None;
+        let mut failed = None;
         for address in resolve::resolve(&self.shared.target.server, CALL_DEADLINE).await? {
-            match self.dial_address(address).await {
+            let cause = match self.dial_address(address).await {
                 Ok(live) => return Ok(live),
-                // A server that answered says more than one that did not.
-                Err(cause) if refused.is_none() || matches!(cause, Cause::Mount(_)) => {
-                    refused = Some(cause);
-                }
-                Err(_) => {}
-            }
+                Err(cause) => cause,
+            };
+            failed = Some(match failed {
+                None => cause,
+                Some(earlier) => more_telling(earlier, cause),
+            });
         }
-        Err(refused.unwrap_or(Cause::Lost(Arc::new(crate::Broken::Dropped))))
+        Err(failed.unwrap_or(Cause::Lost(Arc::new(crate::Broken::Dropped))))
     }
 
     /// The same connection with a root handle of today.
