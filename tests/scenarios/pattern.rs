@@ -11,6 +11,7 @@ pub fn scenarios() -> Vec<Scenario> {
     vec![
         Scenario::of(a_pattern_is_filled_in_from_the_claim),
         Scenario::of(a_nested_pattern_makes_nested_directories_for_anybody),
+        Scenario::of(a_directory_that_was_there_becomes_one_for_anybody),
         Scenario::of(a_pattern_with_an_empty_result_falls_back_to_the_default_directory),
         Scenario::of(a_pattern_that_leaves_the_share_is_refused),
         Scenario::of(a_refused_pattern_is_served_once_the_claim_changes),
@@ -76,6 +77,27 @@ async fn a_nested_pattern_makes_nested_directories_for_anybody(stage: Stage) {
             .mode();
         assert_eq!(mode & 0o7777, 0o777, "{dir}");
     }
+}
+
+/// As Go's Chmod after MkdirAll: of the directory, not of its parents.
+async fn a_directory_that_was_there_becomes_one_for_anybody(stage: Stage) {
+    use std::os::unix::fs::PermissionsExt;
+    let class = stage
+        .class("there", json!({"pathPattern": "above/${.PVC.name}"}))
+        .await;
+    for dir in ["above", "above/data"] {
+        std::fs::create_dir(stage.dir(dir)).unwrap();
+        let private = std::fs::Permissions::from_mode(0o700);
+        std::fs::set_permissions(stage.dir(dir), private).unwrap();
+    }
+    std::fs::write(stage.dir("above/data/kept"), "kept").unwrap();
+    let _provisioner = stage.start();
+    stage.provision("data", &class).await;
+    for (dir, wanted) in [("above", 0o700), ("above/data", 0o777)] {
+        let found = std::fs::metadata(stage.dir(dir)).unwrap();
+        assert_eq!(found.permissions().mode() & 0o7777, wanted, "{dir}");
+    }
+    assert!(stage.dir("above/data/kept").exists());
 }
 
 async fn a_pattern_with_an_empty_result_falls_back_to_the_default_directory(stage: Stage) {

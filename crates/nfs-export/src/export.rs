@@ -71,7 +71,11 @@ impl Export {
             .map_err(|cause| self.error(Operation::Probe, None, cause))
     }
 
-    /// Makes `dir` and its parents; those it makes have exactly `mode`, whatever umask or default the server has.
+    /// Makes `dir` and its parents; those it makes have exactly `mode`, whatever umask or default the server has. So has `dir` where it was
+    /// there; parents that were there are left as they are.
+    ///
+    /// A server that does not permit the mode to be set (the directory is somebody else's, and root is squashed) has its way: a warning is logged,
+    /// and the directory counts as it is.
     ///
     /// One round trip where the parents are known, one commit on the server's disk for each directory made.
     ///

@@ -1,18 +1,26 @@
 //! MKDIR (RFC 1813 section 3.3.9), with as few round trips as there can be.
 //!
-//! The mode travels in the call, and SETATTR follows only where the reply shows another one. The last component is made without looking
-//! first; parents are looked up first, because most often they are there.
+//! The mode travels in the call, and SETATTR follows only where the reply shows another one, or where the last component was there with another
+//! one: so the mode is also right where an earlier attempt died between the two. The last component is made without looking first; parents are
+//! looked up first, because most often they are there.
+//!
+//! A repeated call may find what its first copy has made. It counts as made by us where it is untouched and no older than the call. Who takes it
+//! back asks with RMDIR, which nothing that holds anything is lost to.
 
 use std::sync::Arc;
 
 use nfs3_types::nfs3::{
-    MKDIR3args, MKDIR3resok, Nfs3Option, SETATTR3args, diropargs3, fattr3, nfs_fh3, nfsstat3,
-    nfstime3, sattr3,
+    MKDIR3args, MKDIR3resfail, MKDIR3resok, Nfs3Option, SETATTR3args, diropargs3, fattr3, nfs_fh3,
+    nfsstat3, nfstime3, sattr3,
 };
+
+use tokio::time::Instant;
+use tracing::warn;
 
 use super::{Created, Run};
 use crate::{
     Cause, SubDir,
+    error::Owner,
     session::{Directory, Doubt, Found, Live, Session},
 };
 
@@ -20,6 +28,8 @@ use crate::{
 const PERMISSIONS: u32 = 0o7777;
 /// Attempts at one path while others remove what was just made.
 const RACES_MAX: u32 = 8;
+/// Nanoseconds by which two times of a server may differ that mean the same moment.
+const TICK: i128 = 100_000_000;
 
 /// What makes the components of one path.
 struct Maker<'a> {
@@ -28,9 +38,18 @@ struct Maker<'a> {
     mode: u32,
 }
 
+/// Which component of the path it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Role {
+    /// A parent: one that is there is left as it is.
+    Parent,
+    /// The directory that was asked for.
+    Last,
+}
+
 /// What came of one component.
 struct Made {
-    directory: Option<Directory>,
+    directory: Directory,
     created: Created,
 }
 
@@ -73,7 +92,7 @@ impl Maker<'_> {
                 None => self.make_parents(live, &parent).await?,
             },
         };
-        Ok(self.make(&parent, dir).await?.created)
+        Ok(self.make(&parent, dir, Role::Last).await?.created)
     }
 
     /// Makes what is missing of `path`, outermost first.
@@ -85,51 +104,31 @@ impl Maker<'_> {
                 at = known;
                 continue;
             }
-            at = match self.make(&at, &step).await?.directory {
-                Some(made) => made,
-                None => find(self.session, &at, &step)
-                    .await?
-                    .into_directory(step.as_str())?,
-            };
+            at = self.make(&at, &step, Role::Parent).await?.directory;
             live.handles.insert(step, at.clone());
         }
         Ok(at)
     }
 
     /// Makes `path` in `parent`, or finds that it is there.
-    async fn make(&self, parent: &Directory, path: &SubDir) -> Result<Made, Cause> {
-        let where_ = diropargs3 {
-            dir: parent.handle.clone(),
-            name: path.name().as_bytes().into(),
+    async fn make(&self, parent: &Directory, path: &SubDir, role: Role) -> Result<Made, Cause> {
+        let args = MKDIR3args {
+            where_: diropargs3 {
+                dir: parent.handle.clone(),
+                name: path.name().as_bytes().into(),
+            },
+            attributes: with_mode(self.mode),
         };
-        let answer = self
-            .session
-            .change(
-                &MKDIR3args {
-                    where_,
-                    attributes: with_mode(self.mode),
-                },
-                self.doubt,
-            )
-            .await?;
+        let start = Instant::now();
+        let answer = self.session.change(&args, self.doubt).await?;
         match answer.result {
             Ok(made) => self.finish(parent, path, made).await,
             Err((nfsstat3::NFS3ERR_EXIST, fail)) => {
-                let parent_now = match fail.dir_wcc.after {
-                    Nfs3Option::Some(attributes) => Some(attributes),
-                    Nfs3Option::None => None,
-                };
                 let found = find(self.session, parent, path).await?;
-                // A copy of this very call may have made it before its answer was lost.
-                let ours = answer.repeated && is_untouched(&found.attributes, parent_now.as_ref());
-                if ours && found.attributes.mode & PERMISSIONS != self.mode & PERMISSIONS {
-                    self.set_mode(&found.handle).await?;
-                }
-                let directory = Some(found.into_directory(path.as_str())?);
-                Ok(Made {
-                    directory,
-                    created: if ours { Created::New } else { Created::Existed },
-                })
+                let ours = answer.repeated
+                    && is_untouched(&found.attributes)
+                    && self.is_recent(&found, parent, fail, start).await?;
+                self.take(found, path, role, ours).await
             }
             Err((nfsstat3::NFS3ERR_NOTDIR, _)) => Err(Cause::NotADirectory(
                 path.parent().as_ref().map_or("/", SubDir::as_str).into(),
@@ -156,26 +155,77 @@ impl Maker<'_> {
                 (found.handle, found.attributes)
             }
         };
-        if attributes.mode & PERMISSIONS != self.mode & PERMISSIONS {
-            self.set_mode(&handle).await?;
-        }
+        self.see_to_mode(&handle, &attributes, path).await?;
         Ok(Made {
-            directory: Some(Directory::new(handle, &attributes)),
+            directory: Directory::new(handle, &attributes),
             created: Created::New,
         })
     }
 
-    async fn set_mode(&self, handle: &nfs_fh3) -> Result<(), Cause> {
+    /// Takes what is there. `ours`: an earlier copy of the call has made it.
+    async fn take(
+        &self,
+        found: Found,
+        path: &SubDir,
+        role: Role,
+        ours: bool,
+    ) -> Result<Made, Cause> {
+        let attributes = found.attributes.clone();
+        let directory = found.into_directory(path.as_str())?;
+        if ours || role == Role::Last {
+            self.see_to_mode(&directory.handle, &attributes, path)
+                .await?;
+        }
+        Ok(Made {
+            directory,
+            created: if ours { Created::New } else { Created::Existed },
+        })
+    }
+
+    /// Whether what was found may have been made after `start`. By the server's clock: nothing was made in its parent after the last change
+    /// of that, so what is older than that by more than the time since `start` was there before.
+    async fn is_recent(
+        &self,
+        found: &Found,
+        parent: &Directory,
+        fail: MKDIR3resfail,
+        start: Instant,
+    ) -> Result<bool, Cause> {
+        let parent_now = match fail.dir_wcc.after {
+            Nfs3Option::Some(attributes) => attributes,
+            Nfs3Option::None => self.session.attributes(&parent.handle).await?,
+        };
+        let age = nanos(parent_now.mtime) - nanos(found.attributes.mtime);
+        Ok(age < start.elapsed().as_nanos().cast_signed() + TICK)
+    }
+
+    /// Sets the mode where it is another one. A server that does not permit it has its way: the directory is somebody else's, and may be of use
+    /// as it is.
+    async fn see_to_mode(
+        &self,
+        handle: &nfs_fh3,
+        attributes: &fattr3,
+        path: &SubDir,
+    ) -> Result<(), Cause> {
+        if attributes.mode & PERMISSIONS == self.mode & PERMISSIONS {
+            return Ok(());
+        }
         let args = SETATTR3args {
             object: handle.clone(),
             new_attributes: with_mode(self.mode),
             guard: Nfs3Option::None,
         };
-        self.session
-            .change(&args, self.doubt)
-            .await?
-            .ok()
-            .map(|_| ())
+        match self.session.change(&args, self.doubt).await?.result {
+            Ok(_) => Ok(()),
+            Err((nfsstat3::NFS3ERR_PERM | nfsstat3::NFS3ERR_ACCES, _)) => {
+                let Owner { uid, gid, mode } = Owner::from(attributes);
+                let mode = format_args!("{mode:04o}");
+                let wanted = format_args!("{:04o}", self.mode & PERMISSIONS);
+                warn!(dir = %path, %mode, %wanted, uid, gid, "mode of a directory cannot be set, it is used as it is");
+                Ok(())
+            }
+            Err((status, _)) => Err(Cause::Nfs(status)),
+        }
     }
 }
 
@@ -194,15 +244,13 @@ fn with_mode(mode: u32) -> sattr3 {
     }
 }
 
-/// Whether a directory is as MKDIR leaves it, and the last thing that was made in its parent. The times of one MKDIR may differ by a tick
-/// of the server's clock, or by the moment in which it sets the mode.
-fn is_untouched(directory: &fattr3, parent: Option<&fattr3>) -> bool {
-    let newest = parent.is_some_and(|parent| is_at_once(directory.mtime, parent.mtime));
-    newest && is_at_once(directory.mtime, directory.ctime) && directory.nlink <= 2
+/// Whether a directory is as MKDIR leaves it. The times of one MKDIR may differ by a tick of the server's clock, or by the moment in which it
+/// sets the mode.
+fn is_untouched(directory: &fattr3) -> bool {
+    let since = nanos(directory.ctime) - nanos(directory.mtime);
+    since.abs() < TICK && directory.nlink <= 2
 }
 
-fn is_at_once(first: nfstime3, second: nfstime3) -> bool {
-    let nanos =
-        |time: nfstime3| i128::from(time.seconds) * 1_000_000_000 + i128::from(time.nseconds);
-    (nanos(first) - nanos(second)).abs() < 100_000_000
+fn nanos(time: nfstime3) -> i128 {
+    i128::from(time.seconds) * 1_000_000_000 + i128::from(time.nseconds)
 }

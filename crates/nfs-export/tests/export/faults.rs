@@ -9,7 +9,10 @@ use nfs_export::{
 };
 use testkit::nfs::{AcceptError, Effect, Procedure, Rule};
 
-use crate::world::{Lab, mk_lab, mk_lab_with, sub, up};
+use crate::{
+    logs::Logs,
+    world::{CAP, Lab, mk_lab, mk_lab_with, sub, up},
+};
 
 fn mode(lab: &Lab, path: &str) -> u32 {
     std::fs::metadata(lab.real(path))
@@ -85,7 +88,93 @@ async fn a_retransmitted_mkdir_does_not_claim_what_was_there_before() {
         export.create_dir_all(&sub("old"), 0o777).await.unwrap(),
         Created::Existed
     );
-    assert_eq!(mode(&lab, "old"), 0o700);
+    assert_eq!(mode(&lab, "old"), 0o777);
+}
+
+/// What a MKDIR of `ours` comes to whose first copy is carried out without an answer, and the second 400 ms later, when something has been made
+/// beside it, `later` after it by the server's clock.
+async fn repeated_beside_a_sibling(lab: &Lab, later: Duration) -> Created {
+    let export = lab.export(Options::default());
+    export.probe().await.unwrap();
+    let faults = lab.server.faults();
+    let on_mkdir = |effect| Rule::on(Procedure::MKDIR, effect).named("ours");
+    faults.inject(on_mkdir(Effect::DisconnectAfter).times(1));
+    faults.inject(on_mkdir(Effect::ExecuteLate(Duration::from_millis(400))));
+    let sibling = async {
+        let log = lab.server.log();
+        log.wait_for(Procedure::MKDIR, 2, CAP).await.unwrap();
+        std::fs::create_dir(lab.real("sibling")).unwrap();
+        let made = std::fs::metadata(lab.real("ours")).unwrap().modified();
+        let parent = std::fs::File::open(lab.root.path()).unwrap();
+        parent.set_modified(made.unwrap() + later).unwrap();
+    };
+    let ours = sub("ours");
+    let (made, ()) = tokio::join!(export.create_dir_all(&ours, 0o777), sibling);
+    made.unwrap()
+}
+
+/// In a burst the parent changes all the time.
+#[tokio::test]
+async fn a_retransmitted_mkdir_knows_its_own_work_among_siblings_made_since() {
+    let lab = mk_lab().await;
+    let since = Duration::from_millis(300);
+    assert_eq!(repeated_beside_a_sibling(&lab, since).await, Created::New);
+}
+
+#[tokio::test]
+async fn a_retransmitted_mkdir_does_not_claim_an_empty_directory_that_is_older_than_it() {
+    let lab = mk_lab().await;
+    std::fs::create_dir(lab.real("ours")).unwrap();
+    let since = Duration::from_secs(60);
+    assert_eq!(
+        repeated_beside_a_sibling(&lab, since).await,
+        Created::Existed
+    );
+}
+
+#[tokio::test]
+async fn an_attempt_that_died_before_the_mode_was_set_is_made_good_by_the_next() {
+    let lab = mk_lab_with(|b| b.mkdir_ignores_mode(true)).await;
+    let export = lab.export(Options::default());
+    lab.server
+        .faults()
+        .inject(Rule::on(Procedure::SETATTR, Effect::Status(nfsstat3::NFS3ERR_IO)).times(1));
+    export.create_dir_all(&sub("a"), 0o777).await.unwrap_err();
+    assert_eq!(mode(&lab, "a"), 0o755);
+    assert_eq!(
+        export.create_dir_all(&sub("a"), 0o777).await.unwrap(),
+        Created::Existed
+    );
+    assert_eq!(mode(&lab, "a"), 0o777);
+}
+
+#[tokio::test]
+async fn a_mode_that_may_not_be_set_is_let_be_and_other_trouble_is_not() {
+    use nfsstat3::{NFS3ERR_ACCES, NFS3ERR_PERM, NFS3ERR_ROFS};
+    for (status, is_let_be) in [
+        (NFS3ERR_PERM, true),
+        (NFS3ERR_ACCES, true),
+        (NFS3ERR_ROFS, false),
+    ] {
+        let lab = mk_lab().await;
+        std::fs::create_dir(lab.real("theirs")).unwrap();
+        let private = std::fs::Permissions::from_mode(0o700);
+        std::fs::set_permissions(lab.real("theirs"), private).unwrap();
+        let export = lab.export(Options::default());
+        lab.server.faults().fail(Procedure::SETATTR, status);
+        let (logs, _recording) = Logs::record();
+        let made = export.create_dir_all(&sub("theirs"), 0o777).await;
+        assert_eq!(made.is_ok(), is_let_be, "{status}: {made:?}");
+        assert_eq!(mode(&lab, "theirs"), 0o700);
+        let said = logs.with("WARN");
+        assert_eq!(said.len(), usize::from(is_let_be), "{said:?}");
+        let names_all = |line: &String| {
+            ["dir=theirs", "mode=0700", "uid=", "gid="]
+                .iter()
+                .all(|part| line.contains(part))
+        };
+        assert!(said.iter().all(names_all), "{said:?}");
+    }
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@
 
 mod dial;
 mod faults;
+mod logs;
 mod removal;
 mod restart;
 mod verbs;

@@ -41,19 +41,24 @@ async fn a_directory_is_made_with_its_parents_and_exactly_the_mode() {
 }
 
 #[tokio::test]
-async fn an_existing_directory_keeps_its_mode() {
+async fn an_existing_directory_gets_the_mode_and_its_parents_keep_theirs() {
     let world = mk_world("existed").await;
-    std::fs::create_dir(world.real("a")).unwrap();
-    std::fs::set_permissions(world.real("a"), std::fs::Permissions::from_mode(0o700)).unwrap();
+    for dir in ["a", "a/b"] {
+        std::fs::create_dir(world.real(dir)).unwrap();
+        std::fs::set_permissions(world.real(dir), std::fs::Permissions::from_mode(0o700)).unwrap();
+    }
     assert_eq!(
         world
             .export
-            .create_dir_all(&world.sub("a"), 0o777)
+            .create_dir_all(&world.sub("a/b"), 0o777)
             .await
             .unwrap(),
         Created::Existed
     );
-    assert_eq!(mode(&world.real("a")), 0o700);
+    assert_eq!(
+        (mode(&world.real("a")), mode(&world.real("a/b"))),
+        (0o700, 0o777)
+    );
 }
 
 #[tokio::test]
