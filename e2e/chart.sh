@@ -50,8 +50,17 @@ refused() { # TEXT COMMAND...
     }
 }
 
+values_as_given() {
+    local given=(nfs "$CHART" --set nfs.server=nas.example)
+    "$HELM" template "${given[@]}" --set podDisruptionBudget.enabled=true,podDisruptionBudget.maxUnavailable=0 |
+        grep -qx '  maxUnavailable: 0'
+    refused METRICS_ADDR "$HELM" template "${given[@]}" --set env.METRICS_ADDR=127.0.0.1:1
+    refused NFS_SERVER "$HELM" template "${given[@]}" --set env.NFS_SERVER=other.example
+}
+
 say "lint, snapshots"
 snapshots
+values_as_given
 [ "${UPDATE:-}" = 1 ] && exit
 
 # shellcheck source=/dev/null

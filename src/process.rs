@@ -20,7 +20,7 @@ use tracing::{info, warn};
 
 use crate::config::Config;
 use crate::controller::Context;
-use crate::controller::access::Access;
+use crate::controller::access::{Access, LockAt};
 use crate::controller::events::{self, Events};
 use crate::controller::hindsight::Hindsight;
 use crate::controller::leader::{self, Leader, Leadership};
@@ -108,8 +108,8 @@ struct Process {
     changes: Changes,
     writer: events::Writer,
     access: watch::Sender<Access>,
-    /// Of the lock, where there is one.
-    namespace: Option<String>,
+    /// Where there is one.
+    lock: Option<LockAt>,
     leader: Option<Leader>,
     metrics_address: Option<SocketAddr>,
 }
@@ -135,12 +135,14 @@ impl Process {
         let client = connect(config, &identity, &metrics).await?;
         let component = names::event_component(&config.provisioner, &identity);
         let (events, writer) = Events::new(client.clone(), &component, events::Options::default());
-        let namespace = config.lock.as_ref().map(|lock| lock.namespace.clone());
-        let (leader, leadership) = match &config.lock {
-            Some(lock) => {
+        let lock = config.lock.as_ref().map(|lock| LockAt {
+            namespace: lock.namespace.clone(),
+            name: names::lock(&config.provisioner),
+        });
+        let (leader, leadership) = match config.lock.as_ref().zip(lock.clone()) {
+            Some((lock, at)) => {
                 let setup = leader::Setup {
-                    namespace: lock.namespace.clone(),
-                    name: names::lock(&config.provisioner),
+                    at,
                     identity,
                     terms: lock.terms,
                 };
@@ -189,7 +191,7 @@ impl Process {
             changes,
             writer,
             access,
-            namespace,
+            lock,
             leader,
             metrics_address: config.metrics,
         })
@@ -202,7 +204,7 @@ impl Process {
             changes,
             writer,
             access,
-            namespace,
+            lock,
             leader,
             metrics_address,
         } = self;
@@ -228,14 +230,7 @@ impl Process {
         }
         let writing = tokio::spawn(writer.run(heart));
         let resign = CancellationToken::new();
-        let election = elect(
-            &client,
-            namespace.as_deref(),
-            &access,
-            &ctx,
-            leader,
-            &resign,
-        );
+        let election = elect(&client, lock.as_ref(), &access, &ctx, leader, &resign);
         let work = async {
             let outcome = tokio::select! {
                 () = work_once_allowed(&ctx, &stop) => Ok(()),

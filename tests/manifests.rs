@@ -6,6 +6,7 @@
     reason = "a test may fail by panic"
 )]
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
@@ -108,36 +109,42 @@ fn every_file_names_the_image_of_this_version() {
     assert_eq!(values(&chart, "appVersion"), [VERSION]);
 }
 
+/// That `manifests/base/rbac.yaml` has what is used and nothing else is held by `controller::access`.
 #[test]
-fn the_rules_in_base_hold_all_of_the_go_provisioners() {
-    let rules = |text: String| -> Vec<(String, Vec<String>)> {
-        let resources = values(&text, "resources");
-        let verbs = values(&text, "verbs");
-        let words = |list: &str| {
-            list.split(['[', ']', ',', ' ', '"'])
-                .filter(|word| !word.is_empty())
-                .map(ToOwned::to_owned)
-                .collect()
-        };
-        assert_eq!(resources.len(), verbs.len());
-        resources
-            .into_iter()
-            .map(ToOwned::to_owned)
-            .zip(verbs.into_iter().map(words))
-            .collect()
-    };
-    let ours = rules(read("manifests/base/rbac.yaml"));
-    let go = rules(read("tests/golden/go-deploy/rbac.yaml"));
-    assert!(go.len() > 5, "{go:?}");
-    for (resource, verbs) in go {
-        for verb in verbs {
-            assert!(
-                ours.iter()
-                    .any(|(name, may)| *name == resource && may.contains(&verb)),
-                "{verb} {resource}"
-            );
-        }
+fn the_rules_name_the_lock_of_the_provisioner_beside_them() {
+    let base = [
+        objects("manifests/base/rbac.yaml"),
+        objects("manifests/base/deployment.yaml"),
+    ];
+    let charts = ["default", "options", "everything"]
+        .map(|record| objects(&format!("tests/chart/{record}.yaml")));
+    let mut locks = BTreeSet::new();
+    for all in [base.concat()].into_iter().chain(charts) {
+        let container =
+            &of_kind(&all, "Deployment")[0]["spec"]["template"]["spec"]["containers"][0];
+        let environment = container["env"].as_array().unwrap();
+        let name = environment
+            .iter()
+            .find(|variable| variable["name"] == "PROVISIONER_NAME");
+        let lock = name.unwrap()["value"].as_str().unwrap().replace('/', "-");
+        let rules = of_kind(&all, "Role")[0]["rules"]
+            .as_array()
+            .unwrap()
+            .clone();
+        let told: Vec<_> = rules
+            .iter()
+            .filter(|rule| rule["resourceNames"].is_array())
+            .map(|rule| (&rule["resources"][0], &rule["resourceNames"]))
+            .collect();
+        let only = serde_json::json!([lock]);
+        assert_eq!(
+            told,
+            [(&"endpoints".into(), &only), (&"leases".into(), &only)],
+            "{lock}"
+        );
+        locks.insert(lock);
     }
+    assert!(locks.len() > 1, "{locks:?}");
 }
 
 /// `tests/chart/*.yaml` is what the chart renders: `e2e/chart.sh` holds it to that.
@@ -218,7 +225,15 @@ fn the_charts_environment_holds_all_of_the_go_charts() {
 
 #[test]
 fn the_charts_rules_are_those_in_base() {
-    let rules = |path: &str, kind: &str| of_kind(&objects(path), kind)[0]["rules"].clone();
+    let rules = |path: &str, kind: &str| {
+        let mut rules = of_kind(&objects(path), kind)[0]["rules"].clone();
+        for rule in rules.as_array_mut().into_iter().flatten() {
+            if let Some(names) = rule.get_mut("resourceNames") {
+                *names = "the lock".into();
+            }
+        }
+        rules
+    };
     for kind in ["ClusterRole", "Role"] {
         let base = rules("manifests/base/rbac.yaml", kind);
         assert!(base.as_array().is_some_and(|rules| !rules.is_empty()));

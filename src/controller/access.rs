@@ -63,6 +63,17 @@ pub struct Permission {
     pub verb: &'static str,
     /// `None`: in all namespaces, or a resource without any.
     pub namespace: Option<String>,
+    /// The one object it is about, so that rules for just that one (`resourceNames`) count. Never for `create`: there RBAC knows no name.
+    pub name: Option<String>,
+}
+
+/// Where the lock is to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LockAt {
+    /// Namespace of the lock object.
+    pub namespace: String,
+    /// Its name: `plan::names::lock`.
+    pub name: String,
 }
 
 /// Why there is no answer.
@@ -108,14 +119,14 @@ impl Access {
         }
     }
 
-    /// Asks for everything; about 20 small requests. `lock_namespace` is where the lock lives; `None`: there is none, and its rules are not asked for.
+    /// Asks for everything; about 20 small requests. `lock`: where it is; `None`: there is none, and its rules are not asked for.
     ///
     /// An API server that knows no such question gives [`Access::of_go`].
     ///
     /// # Errors
     /// The API server was not reached, is in trouble, or refuses the question ([`Error::is_refusal`]): ask again.
-    pub async fn ask(client: &Client, lock_namespace: Option<&str>) -> Result<Self, Error> {
-        let answers = stream::iter(questions(lock_namespace))
+    pub async fn ask(client: &Client, lock: Option<&LockAt>) -> Result<Self, Error> {
+        let answers = stream::iter(questions(lock))
             .map(|permission| ask_one(client, permission))
             .buffered(AT_ONCE)
             .try_collect::<Vec<_>>()
@@ -197,19 +208,22 @@ fn rule((group, resource, verbs): &(&str, &str, &[&str])) -> String {
     format!("{} on {resource}{dot}{group}", verbs.join(", "))
 }
 
-fn questions(lock_namespace: Option<&str>) -> Vec<Permission> {
+fn questions(lock: Option<&LockAt>) -> Vec<Permission> {
     let cluster = NEEDED.iter().chain([&VOLUMES]).map(|rule| (rule, None));
-    let local = lock_namespace
+    let local = lock
         .into_iter()
-        .flat_map(|namespace| [&LOCK, &LEASES].map(|rule| (rule, Some(namespace.to_owned()))));
+        .flat_map(|lock| [&LOCK, &LEASES].map(|rule| (rule, Some(lock))));
     cluster
         .chain(local)
-        .flat_map(|(&(group, resource, verbs), namespace)| {
+        .flat_map(|(&(group, resource, verbs), lock)| {
             verbs.iter().map(move |&verb| Permission {
                 group,
                 resource,
                 verb,
-                namespace: namespace.clone(),
+                namespace: lock.map(|lock| lock.namespace.clone()),
+                name: lock
+                    .filter(|_| verb != "create")
+                    .map(|lock| lock.name.clone()),
             })
         })
         .collect()
@@ -223,6 +237,7 @@ async fn ask_one(client: &Client, permission: Permission) -> Result<(Permission,
                 resource: Some(permission.resource.to_owned()),
                 verb: Some(permission.verb.to_owned()),
                 namespace: permission.namespace.clone(),
+                name: permission.name.clone(),
                 ..ResourceAttributes::default()
             }),
             ..SelfSubjectAccessReviewSpec::default()
@@ -258,6 +273,9 @@ impl Error {
 impl fmt::Display for Permission {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&rule(&(self.group, self.resource, &[self.verb])))?;
+        if let Some(name) = &self.name {
+            write!(f, " {name}")?;
+        }
         match &self.namespace {
             Some(namespace) => write!(f, " in namespace {namespace}"),
             None => Ok(()),
@@ -267,11 +285,21 @@ impl fmt::Display for Permission {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use http::StatusCode;
-    use serde_json::json;
+    use serde::Deserialize;
+    use serde_json::{Value, json};
 
     use super::*;
     use crate::controller::double::{self, mk_client};
+
+    fn mk_lock() -> LockAt {
+        LockAt {
+            namespace: "storage".to_owned(),
+            name: "our-lock".to_owned(),
+        }
+    }
 
     /// What an API server with these rules (`verb resource`) answers.
     async fn asked(rules: &'static [&'static str]) -> Access {
@@ -283,7 +311,7 @@ mod tests {
             review["status"] = json!({"allowed": rules.contains(&wanted.as_str())});
             (StatusCode::CREATED, review)
         });
-        Access::ask(&client, Some("storage")).await.unwrap()
+        Access::ask(&client, Some(&mk_lock())).await.unwrap()
     }
 
     const GO: [&str; 14] = [
@@ -381,9 +409,73 @@ mod tests {
             said,
             [
                 "create on persistentvolumes",
-                "get on endpoints in namespace storage"
+                "get on endpoints our-lock in namespace storage"
             ]
         );
+    }
+
+    /// What the roles of a file of manifests allow, one by one.
+    fn allowed_by(manifests: &str) -> BTreeSet<String> {
+        let words = |list: &Value| -> Vec<String> {
+            let words = list.as_array().into_iter().flatten();
+            words.filter_map(Value::as_str).map(str::to_owned).collect()
+        };
+        let mut allowed = BTreeSet::new();
+        for object in serde_yaml_ng::Deserializer::from_str(manifests) {
+            let object = Value::deserialize(object).unwrap();
+            for rule in object["rules"].as_array().into_iter().flatten() {
+                let mut names = words(&rule["resourceNames"]);
+                if names.is_empty() {
+                    names.push("*".to_owned());
+                }
+                for group in words(&rule["apiGroups"]) {
+                    for resource in words(&rule["resources"]) {
+                        for verb in words(&rule["verbs"]) {
+                            let one = |name| format!("{verb} {resource}.{group} {name}");
+                            allowed.extend(names.iter().map(one));
+                        }
+                    }
+                }
+            }
+        }
+        allowed
+    }
+
+    #[test]
+    fn our_rules_allow_what_is_asked_for_and_nothing_else() {
+        let rules = include_str!("../../manifests/base/rbac.yaml");
+        let lock = LockAt {
+            namespace: "default".to_owned(),
+            name: "k8s-sigs.io-nfs-subdir-external-provisioner".to_owned(),
+        };
+        let asked = questions(Some(&lock)).into_iter().map(|p| {
+            let name = p.name.unwrap_or_else(|| "*".to_owned());
+            format!("{} {}.{} {name}", p.verb, p.resource, p.group)
+        });
+        assert_eq!(allowed_by(rules), asked.collect());
+    }
+
+    #[tokio::test]
+    async fn the_lock_is_asked_for_by_its_name_but_where_it_is_created() {
+        let (client, log) = mk_client(|asked| async move {
+            let mut review = asked.body;
+            review["status"] = json!({"allowed": true});
+            (StatusCode::CREATED, review)
+        });
+        Access::ask(&client, Some(&mk_lock())).await.unwrap();
+        let mut seen = 0;
+        for asked in log.all() {
+            let about = &asked.body["spec"]["resourceAttributes"];
+            let named = about["namespace"] == "storage" && about["verb"] != "create";
+            let name = if named {
+                json!("our-lock")
+            } else {
+                Value::Null
+            };
+            assert_eq!(about["name"], name, "{about}");
+            seen += usize::from(named);
+        }
+        assert_eq!(seen, 4);
     }
 
     #[tokio::test]
@@ -391,7 +483,7 @@ mod tests {
         for code in [StatusCode::NOT_FOUND, StatusCode::METHOD_NOT_ALLOWED] {
             let (client, _log) = mk_client(move |_| async move { double::status(code, "No") });
             assert_eq!(
-                Access::ask(&client, Some("storage")).await.unwrap(),
+                Access::ask(&client, Some(&mk_lock())).await.unwrap(),
                 Access::of_go()
             );
         }
@@ -406,7 +498,7 @@ mod tests {
             StatusCode::FORBIDDEN,
         ] {
             let (client, _log) = mk_client(move |_| async move { double::status(code, "Later") });
-            let error = Access::ask(&client, Some("storage")).await.unwrap_err();
+            let error = Access::ask(&client, Some(&mk_lock())).await.unwrap_err();
             assert_eq!(error.is_refusal(), code == StatusCode::FORBIDDEN);
             assert!(error.to_string().starts_with("asking for"), "{error}");
         }

@@ -24,7 +24,7 @@ use tracing::{debug, warn};
 
 use crate::{
     controller::{
-        access::{Access, OldLock},
+        access::{Access, LockAt, OldLock},
         events::Events,
     },
     plan::lock::Terms,
@@ -43,10 +43,8 @@ const RELEASE: Duration = Duration::from_secs(2);
 /// Where the lock is, and who wants it.
 #[derive(Debug, Clone)]
 pub struct Setup {
-    /// Namespace of the lock object.
-    pub namespace: String,
-    /// Its name: `plan::names::lock`.
-    pub name: String,
+    /// The lock object.
+    pub at: LockAt,
     /// `HOSTNAME_UUID`, another for each process.
     pub identity: String,
     /// How long everything lasts.
@@ -116,7 +114,7 @@ async fn objects(
     setup: &Setup,
     mut access: Access,
 ) -> (LockObject, Option<LockObject>) {
-    let (namespace, name) = (&setup.namespace, &setup.name);
+    let LockAt { namespace, name } = &setup.at;
     let endpoints = || LockObject::endpoints(client, namespace, name);
     loop {
         match access.old_lock {
@@ -137,7 +135,7 @@ async fn objects(
             name, "neither Lease nor Endpoints allowed: no lock, standing by"
         );
         sleep(ASK_AGAIN).await;
-        match timeout(ASK_AGAIN, Access::ask(client, Some(namespace))).await {
+        match timeout(ASK_AGAIN, Access::ask(client, Some(&setup.at))).await {
             Ok(Ok(answer)) => access = answer,
             Ok(Err(error)) => debug!(error = &error as &dyn std::error::Error, "access not known"),
             Err(_elapsed) => debug!("access not known in time"),

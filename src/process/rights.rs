@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use crate::controller::Context;
-use crate::controller::access::{Access, Error};
+use crate::controller::access::{Access, Error, LockAt};
 use crate::controller::events::Events;
 use crate::controller::leader::Leader;
 use crate::telemetry::health::PATIENCE;
@@ -17,7 +17,7 @@ use crate::telemetry::log::chain;
 /// Asks what this process may do, then stands for leader until `resign`.
 pub(super) async fn elect(
     client: &Client,
-    namespace: Option<&str>,
+    lock: Option<&LockAt>,
     access: &watch::Sender<Access>,
     ctx: &Context,
     leader: Option<Leader>,
@@ -26,38 +26,38 @@ pub(super) async fn elect(
     let heart = ctx.health.heart("permissions", PATIENCE);
     // An API server that is away must not keep the process from ending.
     let held = tokio::select! {
-        held = heart.while_waiting(ask_access(client, namespace, access, &ctx.events)) => held,
+        held = heart.while_waiting(ask_access(client, lock, access, &ctx.events)) => held,
         () = resign.cancelled() => return,
     };
-    let lock = async {
+    let leading = async {
         match leader {
             Some(leader) => leader.run(held, &ctx.health, resign.clone()).await,
             None => resign.cancelled().await,
         }
     };
     tokio::select! {
-        () = lock => {}
-        () = heart.while_waiting(follow_access(client, namespace, access, ctx)) => {}
+        () = leading => {}
+        () = heart.while_waiting(follow_access(client, lock, access, ctx)) => {}
     }
 }
 
 /// Asks what this process may do, until there is an answer.
 async fn ask_access(
     client: &Client,
-    namespace: Option<&str>,
+    lock: Option<&LockAt>,
     access: &watch::Sender<Access>,
     events: &Events,
 ) -> Access {
     let (mut told, mut refused) = (false, 0);
     loop {
-        let asked = tokio::time::timeout(ANSWER_WITHIN, Access::ask(client, namespace)).await;
+        let asked = tokio::time::timeout(ANSWER_WITHIN, Access::ask(client, lock)).await;
         let asked = match asked {
             Ok(Err(error)) if is_refused_for_good(&error, &mut refused) => Ok(Ok(Access::of_go())),
             asked => asked,
         };
         match asked {
             Ok(Ok(answer)) => {
-                answer.log(namespace.is_some());
+                answer.log(lock.is_some());
                 events.set_allowed(answer.events);
                 access.send_replace(answer.clone());
                 return answer;
@@ -100,7 +100,7 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 /// server has forbidden something, until all is as it was: a rule that is taken away is named, and what needs it is left off meanwhile.
 async fn follow_access(
     client: &Client,
-    namespace: Option<&str>,
+    lock: Option<&LockAt>,
     access: &watch::Sender<Access>,
     ctx: &Context,
 ) {
@@ -111,11 +111,11 @@ async fn follow_access(
         if known == usual && known.missing.is_empty() {
             ctx.forbidden.notified().await;
         }
-        let asked = tokio::time::timeout(ANSWER_WITHIN, Access::ask(client, namespace)).await;
+        let asked = tokio::time::timeout(ANSWER_WITHIN, Access::ask(client, lock)).await;
         match asked {
             Ok(Ok(answer)) if answer != known => {
                 info!("permissions have changed");
-                answer.log(namespace.is_some());
+                answer.log(lock.is_some());
                 ctx.events.set_allowed(answer.events);
                 access.send_replace(answer);
                 ctx.queues.wake_all();

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Event, Namespace, PersistentVolume, PersistentVolumeClaim};
+use k8s_openapi::api::rbac::v1::Role;
 use k8s_openapi::api::storage::v1::StorageClass;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -31,6 +32,9 @@ struct Inner {
     logs: Mutex<Vec<Log>>,
 }
 
+/// In `manifests/base/rbac.yaml`.
+const LOCK_ROLE: &str = "leader-locking-nfs-client-provisioner";
+
 // === impl Stage ===
 
 impl Stage {
@@ -50,14 +54,35 @@ impl Stage {
             .await
             .expect("a namespace");
         let share = world.share().folder(&name);
-        Self(Arc::new(Inner {
+        let stage = Self(Arc::new(Inner {
             world,
             rights,
             client,
             name,
             share,
             logs: Mutex::default(),
-        }))
+        }));
+        if rights == Rights::Own {
+            stage.allow_lock().await;
+        }
+        stage
+    }
+
+    /// Our rules name the lock, which bears the provisioner's name: what somebody does who chooses another one.
+    async fn allow_lock(&self) {
+        let all: Api<Role> = Api::namespaced(self.client(), &self.account().namespace);
+        let lock = self.provisioner_name().replace('/', "-");
+        eventually("the rules name this lock too", async || {
+            let mut role = all.get(LOCK_ROLE).await.ok()?;
+            for rule in role.rules.iter_mut().flatten() {
+                let named = rule.resource_names.iter_mut();
+                named.for_each(|locks| locks.push(lock.clone()));
+            }
+            // Other scenarios write it as well: a conflict is met with another look.
+            let params = PostParams::default();
+            all.replace(LOCK_ROLE, &params, &role).await.ok()
+        })
+        .await;
     }
 
     /// Takes what is left of the cluster's own kinds away, so that it is in nobody's way.

@@ -39,11 +39,21 @@ heritage: {{ .Release.Service }}
 {{- default (printf "cluster.local/%s" (include "provisioner.fullname" .)) (default dict .Values.storageClass).provisionerName }}
 {{- end }}
 
+{{/* A value as text. A values file makes every number a float, which Go prints from a million on as 1e+06. */}}
+{{- define "provisioner.text" -}}
+{{- if and (kindIs "float64" .) (eq (floor .) .) }}{{ int64 . }}{{ else }}{{ toString . }}{{ end }}
+{{- end }}
+
+{{/* What the provisioner calls its lock. */}}
+{{- define "provisioner.lockName" -}}
+{{- include "provisioner.provisionerName" . | replace "/" "-" | replace "_" "-" | lower }}
+{{- end }}
+
 {{/* The image; never the Go provisioner's, which --reuse-values would keep, and which has no share to work on here. */}}
 {{- define "provisioner.image" -}}
 {{- $image := default dict .Values.image }}
 {{- $repository := default .Chart.Name $image.repository }}
-{{- $tag := default .Chart.AppVersion $image.tag | toString }}
+{{- $tag := include "provisioner.text" (default .Chart.AppVersion $image.tag) }}
 {{- if or (hasSuffix "sig-storage/nfs-subdir-external-provisioner" $repository) (regexMatch "^v4\\.0\\.[0-9]+$" $tag) }}
 {{- fail (printf "\n\nimage %s:%s is the Go provisioner's, kept from the old release. Give this one's as well:\n  --set image.repository=HOST/nfs-subdir-external-provisioner --set image.tag=%s\n" $repository $tag .Chart.AppVersion) }}
 {{- end }}
@@ -60,6 +70,10 @@ runAsUser: 65532
 runAsGroup: 65532
 seccompProfile:
   type: RuntimeDefault
+{{ include "provisioner.sysctls" . }}
+{{- end }}
+
+{{- define "provisioner.sysctls" -}}
 sysctls:
   # NFS servers export to ports below 1024 only, unless told `insecure`.
   - name: net.ipv4.ip_unprivileged_port_start
@@ -116,7 +130,7 @@ parameters:
   onDelete: {{ . | quote }}
   {{- end }}
   {{- range $name, $value := $class.parameters }}
-  {{ $name }}: {{ $value | toString | quote }}
+  {{ $name }}: {{ include "provisioner.text" $value | quote }}
   {{- end }}
 {{- with .mountOptions }}
 mountOptions:

@@ -184,8 +184,10 @@ fn mk_leader(server: &Server, identity: &str, access: Access) -> Running {
     let (handle, writer) = Events::new(client.clone(), "component", events::Options::default());
     drop(writer);
     let setup = Setup {
-        namespace: "ns".into(),
-        name: "lock".into(),
+        at: LockAt {
+            namespace: "ns".into(),
+            name: "lock".into(),
+        },
         identity: identity.into(),
         terms: Terms::default(),
     };
