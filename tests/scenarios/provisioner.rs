@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -23,17 +23,27 @@ pub struct Settings {
     low_ports_refused: bool,
 }
 
-/// A running process; killed when dropped.
+/// A running process; killed when dropped. One that has ended before, and that nobody waited for, is told of in its log's [`Log::mishaps`].
 #[derive(Debug)]
 pub struct Provisioner {
     child: Child,
     log: Log,
-    reader: JoinHandle<()>,
+    /// Some until the end.
+    reader: Option<JoinHandle<()>>,
+    /// Its end was waited for.
+    is_over: bool,
 }
 
 /// What a process has written, line by line; clones see the same.
 #[derive(Debug, Clone, Default)]
-pub struct Log(Arc<Mutex<Vec<String>>>);
+pub struct Log(Arc<Mutex<Written>>);
+
+#[derive(Debug, Default)]
+struct Written {
+    lines: Vec<String>,
+    /// How it ended before anybody wanted it to.
+    died: Option<ExitStatus>,
+}
 
 /// How a process ended.
 #[derive(Debug)]
@@ -82,7 +92,12 @@ impl Settings {
                 sink.push(line);
             }
         });
-        Provisioner { child, log, reader }
+        Provisioner {
+            child,
+            log,
+            reader: Some(reader),
+            is_over: false,
+        }
     }
 
     /// Runs the program to its end, which must come by itself.
@@ -138,14 +153,15 @@ impl Provisioner {
     }
 
     /// As the kubelet stops a pod. Returns how it ended.
+    #[must_use]
     pub async fn stop(mut self) -> ExitStatus {
         self.signal(Signal::TERM);
         self.ended(STOPS_WITHIN).await
     }
 
     /// SIGKILL: no chance to put anything in order.
-    pub fn kill(mut self) {
-        self.end();
+    pub fn kill(self) {
+        drop(self);
     }
 
     /// Stops it in the middle of whatever it does, as SIGSTOP does.
@@ -165,27 +181,34 @@ impl Provisioner {
     }
 
     /// Waits for its end.
+    #[must_use]
     pub async fn ended(&mut self, cap: Duration) -> ExitStatus {
+        self.is_over = true;
         let child = &mut self.child;
         let status = eventually_within(cap, "the process ends", async || {
             child.try_wait().expect("a child")
         })
         .await;
-        let reader = &self.reader;
-        until("its last words are read", || reader.is_finished()).await;
+        let reader = self.reader.as_ref();
+        until("its last words are read", || {
+            reader.is_none_or(JoinHandle::is_finished)
+        })
+        .await;
         status
-    }
-
-    fn end(&mut self) {
-        // It may have ended by itself.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 
 impl Drop for Provisioner {
     fn drop(&mut self) {
-        self.end();
+        let died = self.child.try_wait().ok().flatten();
+        if !self.is_over {
+            self.log.written().died = died;
+        }
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        // Its last words count, too.
+        let _ = self.reader.take().map(JoinHandle::join);
     }
 }
 
@@ -212,17 +235,23 @@ impl Log {
         .await;
     }
 
+    /// What must not happen to any process: a panic in it, whatever became of it, and an end that nobody waited for.
+    pub fn mishaps(&self) -> Vec<String> {
+        let mut mishaps = self.with_all(&["panicked at"]);
+        let died = self.written().died;
+        mishaps.extend(died.map(|status| format!("ended by itself: {status}")));
+        mishaps
+    }
+
     fn lines(&self) -> Vec<String> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.written().lines.clone()
     }
 
     fn push(&self, line: String) {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(line);
+        self.written().lines.push(line);
+    }
+
+    fn written(&self) -> MutexGuard<'_, Written> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -281,6 +281,16 @@ impl Stage {
         provisioner
     }
 
+    /// What must not have happened to any process, once they have all been dropped.
+    pub fn mishaps(&self) -> Vec<String> {
+        let logs = self.0.logs.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_each = logs.iter().enumerate().map(|(number, log)| {
+            let mishaps = log.mishaps().into_iter();
+            mishaps.map(move |what| format!("process {}: {what}", number + 1))
+        });
+        of_each.flatten().collect()
+    }
+
     /// What the processes said about something, one after the other.
     pub fn log_lines(&self, about: &str) -> Vec<String> {
         let logs = self.0.logs.lock().unwrap_or_else(PoisonError::into_inner);

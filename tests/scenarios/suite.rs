@@ -27,6 +27,7 @@ struct Suite {
 /// Plays the list; the exit code says whether all went well.
 pub fn run(args: &Arguments, mut scenarios: Vec<Scenario>) -> ExitCode {
     let suite = Arc::new(Suite::new());
+    let untold = suite.untold(&scenarios);
     // What runs alone comes last, for nothing else runs meanwhile.
     scenarios.sort_by_key(|scenario| scenario.alone);
     let page = compatibility::trial(&scenarios);
@@ -35,6 +36,21 @@ pub fn run(args: &Arguments, mut scenarios: Vec<Scenario>) -> ExitCode {
         .map(|scenario| trial(&suite, scenario));
     let trials = std::iter::once(page).chain(trials).collect();
     let conclusion = libtest_mimic::run(args, trials);
+    if args.list {
+        return conclusion.exit_code();
+    }
+    let played = conclusion.num_passed + conclusion.num_failed;
+    // The double is one of many tests of the workspace, whose filter may mean another.
+    let idle = (suite.kind == Kind::Real && played == 0).then(|| {
+        let filter = args.filter.as_deref().unwrap_or_default();
+        format!("No scenario was played: none that this world can show is named like {filter:?}")
+    });
+    for why in idle.iter().chain(&untold) {
+        eprintln!("test result: FAILED. {why}");
+    }
+    if idle.is_some() || untold.is_some() {
+        return ExitCode::FAILURE;
+    }
     let forbidden = suite.refused_so_far();
     if !forbidden.is_empty() {
         eprintln!(
@@ -73,6 +89,16 @@ impl Suite {
             refused: Mutex::default(),
             gate: RwLock::default(),
         }
+    }
+
+    /// What an unattended run would leave out in silence.
+    fn untold(&self, scenarios: &[Scenario]) -> Option<String> {
+        let is_missing =
+            self.kind == Kind::Real && std::env::var_os("CI").is_some() && !has_knfsd();
+        let count = scenarios.iter().filter(|scenario| scenario.knfsd).count();
+        is_missing.then(|| {
+            format!("CI is set, and {count} scenarios need knfsd, which this world does not have")
+        })
     }
 
     fn play(&self, scenario: &Scenario) -> Result<(), Failed> {
@@ -146,13 +172,23 @@ fn play(scenario: &Scenario, world: Arc<dyn World>) -> Result<(), Failed> {
         let outcome = AssertUnwindSafe((scenario.play)(stage.clone()))
             .catch_unwind()
             .await;
-        let told = if outcome.is_err() {
-            stage.told().await
-        } else {
+        let mut whys: Vec<_> = outcome
+            .err()
+            .map(|panic| reason(&*panic).to_owned())
+            .into_iter()
+            .collect();
+        whys.extend(stage.mishaps());
+        let told = if whys.is_empty() {
             String::new()
+        } else {
+            stage.told().await
         };
         stage.strike().await;
-        outcome.map_err(|panic| Failed::from(format!("{}\n{told}", reason(&*panic))))
+        if whys.is_empty() {
+            Ok(())
+        } else {
+            Err(format!("{}\n{told}", whys.join("\n")).into())
+        }
     })
 }
 

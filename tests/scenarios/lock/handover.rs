@@ -99,7 +99,7 @@ async fn the_lock_is_where_the_rules_allow_it_in_client_gos_form(stage: Stage) {
         let length = |record: &Value| record["renewTime"].as_str().map(str::len);
         assert_eq!(length(&now.record), length(&golden));
     }
-    process.stop().await;
+    assert_eq!(process.stop().await.code(), Some(0));
     given_back(&stage).await;
 }
 

@@ -93,7 +93,7 @@ async fn a_go_record_that_is_renewed_keeps_ours_waiting_and_a_stale_one_does_not
     assert_eq!(lock.kind, kind_for(stage.rights()));
 
     // What is left of the Go provisioner's record is not waited for again.
-    process.stop().await;
+    assert_eq!(process.stop().await.code(), Some(0));
     let begun = Instant::now();
     leads(&stage.start_with(&settings(&stage))).await;
     assert!(begun.elapsed() + Duration::from_secs(1) < LEASE);
