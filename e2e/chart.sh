@@ -68,15 +68,19 @@ source "$E2E_WORLD/world.env"
 export KUBECONFIG=$ADMIN_KUBECONFIG
 kubectl() { "$KUBECTL" --kubeconfig "$ADMIN_KUBECONFIG" "$@"; }
 helm() { "$HELM" "$@"; }
+# shellcheck source=lib/apply.sh
+source "$E2E/lib/apply.sh"
 
 leave() {
     kubectl delete --ignore-not-found --wait=false namespace storage chart-restricted >/dev/null
     # What a failure in the middle leaves in the cluster's own scope; the chart's objects all bear these labels.
     kubectl delete --wait=false -l 'heritage=Helm,release in (nfs, fresh)' \
         storageclass,clusterrole,clusterrolebinding,persistentvolume >/dev/null
+    no_operator_types
     rm -rf "$scratch"
 }
 trap leave EXIT
+operator_types
 
 # The chart that stands in the Go chart's place, with what that rendered for one set of values.
 go_chart() { # RECORD -> its folder
@@ -97,7 +101,7 @@ class() {
 }
 
 upgraded_from_go() { # RECORD
-    local chart uid class image=stand-in.example/nfs-subdir-external-provisioner
+    local chart uid class left image=stand-in.example/nfs-subdir-external-provisioner
     chart=$(go_chart "$1")
     say "the Go chart's release, record $1"
     helm install nfs "$chart" --namespace storage --create-namespace --values "$TESTS/chart/$1.values.yaml" >/dev/null
@@ -113,7 +117,8 @@ upgraded_from_go() { # RECORD
     [ "$(deployment '{.metadata.uid}')" = "$uid" ]
     [ "$(deployment '{.spec.template.spec.containers[*].image}')" = "$image:0.1.0" ]
     # Of the old pod nothing that this one does not want is left: no volume, and no claim for one.
-    [ -z "$(deployment '{.spec.template.spec.volumes}{.spec.template.spec.containers[*].volumeMounts}')" ]
+    left=$(deployment '{.spec.template.spec.volumes}{.spec.template.spec.containers[*].volumeMounts}')
+    [ -z "$left" ]
     [ "$(deployment '{.spec.template.spec.securityContext.runAsUser}')" = 65532 ]
     kubectl -n storage wait --for=delete pvc/pvc-nfs-nfs-subdir-external-provisioner --timeout 30s
 
@@ -133,9 +138,9 @@ fresh() {
     kubectl create namespace chart-restricted --dry-run=client -o yaml | kubectl apply -f - >/dev/null
     kubectl label --overwrite namespace chart-restricted pod-security.kubernetes.io/enforce=restricted >/dev/null
     helm install fresh "$CHART" --namespace chart-restricted --set nfs.server=nas.example,replicaCount=2 \
-        --set networkPolicy.enabled=true,podDisruptionBudget.enabled=true \
+        --set networkPolicy.enabled=true,podDisruptionBudget.enabled=true,podMonitor.enabled=true \
         --set 'storageClasses[0].name=second,storageClasses[0].parameters.share=/second' | grep -E '^(STATUS|REVISION)'
-    local end=$((SECONDS + 30))
+    local left monitored end=$((SECONDS + 30))
     until [ "$(kubectl -n chart-restricted get pods -l release=fresh -o name | wc -l)" = 2 ]; do
         if [ $SECONDS -ge $end ]; then
             kubectl -n chart-restricted get events --field-selector reason=FailedCreate -o custom-columns=M:.message >&2
@@ -143,13 +148,16 @@ fresh() {
         fi
         sleep 0.1
     done
+    monitored=$(kubectl -n chart-restricted get podmonitor -o jsonpath='{.items[*].spec.selector.matchLabels.release}')
+    [ "$monitored" = fresh ]
     [ "$(kubectl get storageclass second -o jsonpath='{.parameters.share}')" = /second ]
     say "a value of the wrong kind is refused by the schema"
     refused "replicaCount" helm upgrade fresh "$CHART" --namespace chart-restricted --reuse-values --set replicaCount=many
     refused "nfs.server" helm upgrade fresh "$CHART" --namespace chart-restricted --reset-values
     helm upgrade fresh "$CHART" --namespace chart-restricted --reuse-values --set storageClasses=null >/dev/null
     helm uninstall fresh --namespace chart-restricted >/dev/null
-    [ -z "$(kubectl get storageclass,clusterrole,clusterrolebinding -l release=fresh -o name)" ]
+    left=$(kubectl get --all-namespaces podmonitor,storageclass,clusterrole,clusterrolebinding -l release=fresh -o name)
+    [ -z "$left" ]
 }
 
 upgraded_from_go default

@@ -85,7 +85,11 @@ stop_container() {
     wait "$waited"
 }
 
-removed() { [[ " $(kubectl get pv -o jsonpath='{.items[*].spec.claimRef.name}') " != *" image-$1 "* ]]; }
+removed() {
+    local claims
+    claims=$(kubectl get pv -o jsonpath='{.items[*].spec.claimRef.name}') || return 1
+    [[ " $claims " != *" image-$1 "* ]]
+}
 bound() { [ "$(kubectl get pvc "image-$1" -o jsonpath='{.status.phase}')" = Bound ]; }
 
 serves() { # POD SHARE

@@ -2,7 +2,8 @@
 
 The first one opens a shell in a pod, in which the others are typed, each when the shell asks for it. A line that begins
 with `>` is typed at the program's own prompt of that form; a line that is no command is to be printed by the one before.
-Both are ended with Ctrl-C. What is seen goes to standard output.
+Both are ended with Ctrl-C. Every other command has to succeed, and to print what the comment behind it says, separated by
+commas. What is seen goes to standard output.
 """
 
 import fcntl
@@ -30,7 +31,7 @@ class Terminal:
         self.seen = b""
 
     def await_match(self, pattern):
-        """Reads until what has come since the last call ends with, or has in it, the pattern."""
+        """Reads until what has come since the last call ends with, or has in it, the pattern; returns what has come."""
         end = time.monotonic() + PATIENCE
         while not re.search(pattern, self.seen):
             ready, _, _ = select.select([self.fd], [], [], 5)
@@ -42,7 +43,8 @@ class Terminal:
                     self.type(b"\n")
                 continue
             self.read()
-        self.seen = b""
+        came, self.seen = self.seen, b""
+        return came
 
     def read(self):
         try:
@@ -57,6 +59,16 @@ class Terminal:
 
     def type(self, text):
         os.write(self.fd, text)
+
+    def run(self, command, wanted):
+        self.type(command.encode() + b"\n")
+        printed = self.await_match(SHELL)
+        self.type(b"echo $?\n")
+        if not re.search(rb"[\r\n]0\r\n", self.await_match(SHELL)):
+            sys.exit(f"\ntypist: failed: {command}")
+        for words in wanted:
+            if words.encode() not in printed:
+                sys.exit(f"\ntypist: {words!r} is not printed by {command}")
 
     def leave(self):
         self.type(b"exit\n")
@@ -80,7 +92,8 @@ def main():
     terminal.await_match(SHELL)
     following = lines[1:] + [""]
     for line, after in zip(following, following[1:]):
-        text = line.partition("  #")[0].strip()
+        text, _, comment = line.partition("  #")
+        text = text.strip()
         if text.startswith(">"):
             terminal.await_match(rb"(^|\n)>$")
             terminal.type(text[1:].encode() + b"\n")
@@ -92,9 +105,11 @@ def main():
             terminal.type(CTRL_C)
             terminal.await_match(SHELL)
         else:
-            terminal.type(text.encode() + b"\n")
-            if not after or is_command(after):
-                terminal.await_match(SHELL)
+            # What reads or prints for as long as it is let goes on in the next line.
+            if after and not is_command(after):
+                terminal.type(text.encode() + b"\n")
+            else:
+                terminal.run(text, [words.strip() for words in comment.split(",")] if comment else [])
     sys.exit(terminal.leave())
 
 
