@@ -186,7 +186,10 @@ fn body<C: Call>(head: Head, data: &[u8]) {
         &message.body,
         msg_body::REPLY(reply_body::MSG_ACCEPTED(reply)) if matches!(reply.reply_data, accept_stat_data::SUCCESS)
     );
-    assert_eq!(success, matches!(head, Head::Success(_)));
+    assert_eq!(success, matches!(head, Head::Success { .. }));
+    if let Head::Success { results, .. } = head {
+        assert_eq!(cursor.position(), results as u64);
+    }
     if success && C::Reply::unpack(&mut cursor).is_ok() {
         assert_eq!(cursor.position(), data.len() as u64);
     }

@@ -131,6 +131,7 @@
 //! | not a reply | Reconnect |
 //! | nothing taken | Reconnect |
 //! | nothing heard | Reconnect |
+//! | half a reply | Reconnect |
 //! | given up | Reconnect |
 //! | reply not decodable | BackOff |
 //! | no answer in time | BackOff |
@@ -160,9 +161,8 @@
 //!
 //! # Inside
 //!
-//! `rpc` carries calls and knows no file names: record decoder, in-flight table, mux, and the lane on which `nfs3_client` encodes and decodes
-//! one call. `session` keeps the export mounted. `export` has the verbs, and knows no xids. The first error breaks a connection for good and
-//! is shared by all that waited; loops that try again are above it.
+//! `rpc` carries calls and knows no file names: messages, record decoder, in-flight table, mux. `session` keeps the export mounted. `export` has
+//! the verbs, and knows no xids. The first error breaks a connection for good and is shared by all that waited; loops that try again are above it.
 
 #![allow(
     clippy::similar_names,

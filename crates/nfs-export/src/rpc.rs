@@ -1,15 +1,16 @@
 //! ONC RPC version 2 (RFC 5531) over one TCP connection that many calls share.
 //!
 //! ```text
-//! RpcClient ── bytes ──> Lane ── Submit ──> Mux (one task) ──> TCP
-//!  (encode)               xid ^               in-flight table     │
-//!           <── bytes ──      └── reply ────  record decoder  <───┘
+//! call ── arguments ──> message ── one record ──> mux (one task) ──> TCP
+//!                        encode                    in-flight table     │
+//!      <─── value ─────  decode  <── one record ── record decoder <────┘
 //! ```
-//! `nfs3_client` encodes and decodes; a [`lane`] carries one call of it; the [`mux`] owns the socket. This room knows no file names
-//! and never retries: a call is answered, or it gets exactly one error.
+//! `nfs3_types` knows how arguments and results are written; [`message`] puts calls around the ones and takes replies off the others; the
+//! [`mux`] owns the socket. This room knows no file names and never retries: a call is answered, or it gets exactly one error.
 
+pub(crate) mod call;
 pub(crate) mod in_flight;
-pub(crate) mod lane;
+pub(crate) mod message;
 pub(crate) mod mux;
 pub(crate) mod proc;
 pub(crate) mod record;
@@ -17,7 +18,6 @@ pub(crate) mod shape;
 
 use std::{sync::Arc, time::Duration};
 
-use nfs3_client::RpcError;
 use nfs3_types::rpc::auth_stat;
 
 pub use record::RecordError;
@@ -47,6 +47,9 @@ pub enum Broken {
     /// A call waited this long, and nothing at all arrived meanwhile.
     #[error("the server sent nothing for {0:?}")]
     Silent(Duration),
+    /// A reply began and had not ended after this long, so whoever it was for had been told that there is none.
+    #[error("a reply did not end within {0:?}")]
+    Unfinished(Duration),
     /// Nobody needs the connection any more.
     #[error("the connection was given up")]
     Dropped,
@@ -100,38 +103,4 @@ pub enum Refusal {
     /// AUTH_ERROR: the credential was not accepted.
     #[error("the server refused the credential ({0})")]
     Auth(auth_stat),
-}
-
-// === impl CallError ===
-
-impl From<RpcError> for CallError {
-    /// Everything that went wrong below `nfs3_client` comes up as the [`CallError`] that the lane put into its `io::Error`.
-    fn from(error: RpcError) -> Self {
-        match error {
-            RpcError::Io(io) => match io.downcast::<Self>() {
-                Ok(call) => call,
-                Err(io) => Self::Lost {
-                    why: Arc::new(Broken::Io(io)),
-                    sent: true,
-                },
-            },
-            RpcError::Xdr(_) => Self::Malformed(Malformed::Value),
-            RpcError::UnexpectedCall | RpcError::UnexpectedXid => {
-                Self::Malformed(Malformed::NotAReply)
-            }
-            RpcError::FragmentedReply | RpcError::WrongLength => Self::Malformed(Malformed::Short),
-            RpcError::NotFullyParsed { .. } => Self::Malformed(Malformed::Trailing),
-            RpcError::Auth(stat) => Self::Refused(Refusal::Auth(stat)),
-            RpcError::RpcMismatch { low, high } => {
-                Self::Refused(Refusal::RpcMismatch { low, high })
-            }
-            RpcError::ProgUnavail => Self::Refused(Refusal::ProgramUnavailable),
-            RpcError::ProgMismatch { low, high } => {
-                Self::Refused(Refusal::ProgramMismatch { low, high })
-            }
-            RpcError::ProcUnavail => Self::Refused(Refusal::ProcedureUnavailable),
-            RpcError::GarbageArgs => Self::Refused(Refusal::GarbageArguments),
-            RpcError::SystemErr => Self::Refused(Refusal::SystemError),
-        }
-    }
 }

@@ -29,7 +29,6 @@ use std::{
     time::Duration,
 };
 
-use nfs3_types::rpc::opaque_auth;
 use tokio::{sync::watch, task::AbortHandle, time::Instant};
 
 pub(crate) use call::Doubt;
@@ -38,7 +37,7 @@ pub(crate) use walk::{Found, Tries};
 
 use crate::{
     Cause, Error, Options, State, Target,
-    rpc::{mux::Mux, proc::NullArgs},
+    rpc::{message::Credential, mux::Mux, proc::NullArgs},
     stats::Stats,
 };
 use backoff::Backoff;
@@ -58,7 +57,7 @@ pub(crate) struct Live {
     generation: u64,
     address: SocketAddr,
     mux: Mux,
-    credential: opaque_auth<'static>,
+    credential: Credential,
     pub(crate) root: Directory,
     /// Bytes of a directory to ask for at once.
     pub(crate) page: u32,

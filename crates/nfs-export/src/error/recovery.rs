@@ -151,6 +151,7 @@ fn of_broken(why: &Broken) -> Recovery {
         | Broken::NotAReply
         | Broken::Stalled(_)
         | Broken::Silent(_)
+        | Broken::Unfinished(_)
         | Broken::Dropped => Recovery::Reconnect,
     }
 }
@@ -229,6 +230,7 @@ mod tests {
             ("not a reply", Broken::NotAReply),
             ("nothing taken", Broken::Stalled(Duration::ZERO)),
             ("nothing heard", Broken::Silent(Duration::ZERO)),
+            ("half a reply", Broken::Unfinished(Duration::ZERO)),
             ("given up", Broken::Dropped),
         ];
         rows.into_iter()
@@ -317,7 +319,7 @@ mod tests {
         let rows: BTreeMap<_, _> = all()
             .map(|(name, cause)| (name, format!("{:?}", cause.recovery())))
             .collect();
-        assert_eq!(rows.len(), 29 + 10 + 14 + 8 + 10);
+        assert_eq!(rows.len(), 29 + 10 + 14 + 8 + 11);
         assert_eq!(rows, documented());
     }
 

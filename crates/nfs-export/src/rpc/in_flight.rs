@@ -5,7 +5,8 @@
 //! the entry stays until the wire is done with it.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, VecDeque, hash_map},
+    hash::{BuildHasherDefault, Hasher},
     time::Duration,
 };
 
@@ -14,7 +15,7 @@ use tokio::time::Instant;
 /// Waiters by xid.
 #[derive(Debug)]
 pub(crate) struct InFlight<W> {
-    calls: HashMap<u32, Entry<W>>,
+    calls: HashMap<u32, Entry<W>, BuildHasherDefault<XidHasher>>,
     /// In the order of sending, and so of deadlines; answered calls are dropped from here lazily.
     sent: VecDeque<(Instant, u32)>,
     deadline: Duration,
@@ -26,12 +27,16 @@ pub(crate) struct Entry<W> {
     pub(crate) sent: Option<Instant>,
 }
 
+/// Spreads the bits of an xid. What is in the table was numbered by ourselves, so nobody can make it collide.
+#[derive(Debug, Default)]
+struct XidHasher(u64);
+
 // === impl InFlight ===
 
 impl<W> InFlight<W> {
     pub(crate) fn new(deadline: Duration) -> Self {
         Self {
-            calls: HashMap::new(),
+            calls: HashMap::default(),
             sent: VecDeque::new(),
             deadline,
         }
@@ -42,11 +47,13 @@ impl<W> InFlight<W> {
     /// # Errors
     /// Gives the waiter back where one waits for that xid already.
     pub(crate) fn insert(&mut self, xid: u32, waiter: W) -> Result<(), W> {
-        if self.calls.contains_key(&xid) {
-            return Err(waiter);
+        match self.calls.entry(xid) {
+            hash_map::Entry::Occupied(_) => Err(waiter),
+            hash_map::Entry::Vacant(place) => {
+                place.insert(Entry { waiter, sent: None });
+                Ok(())
+            }
         }
-        self.calls.insert(xid, Entry { waiter, sent: None });
-        Ok(())
     }
 
     /// The last byte of the call is on its way: its deadline counts from `now`.
@@ -100,6 +107,25 @@ impl<W> InFlight<W> {
         {
             self.sent.pop_front();
         }
+    }
+}
+
+// === impl XidHasher ===
+
+impl Hasher for XidHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u32(u32::from(*byte));
+        }
+    }
+
+    fn write_u32(&mut self, xid: u32) {
+        // 2^64 divided by the golden ratio.
+        self.0 = (self.0 ^ u64::from(xid)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     }
 }
 

@@ -7,20 +7,18 @@
 mod driver;
 
 use std::{
-    collections::VecDeque,
     sync::Arc,
     sync::atomic::{AtomicU64, Ordering::Relaxed},
     time::Duration,
 };
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch},
-    time::Instant,
+    sync::{Semaphore, SemaphorePermit, SetOnce, mpsc, oneshot},
 };
 
-use super::{Broken, CallError, in_flight::InFlight, record::Decoder};
+use super::{Broken, CallError};
 use crate::stats::Stats;
 use driver::Driver;
 
@@ -28,10 +26,17 @@ use driver::Driver;
 #[derive(Debug, Clone)]
 pub(crate) struct Mux {
     submit: mpsc::UnboundedSender<Submit>,
-    slots: Arc<Semaphore>,
-    broken: watch::Receiver<Option<Arc<Broken>>>,
+    shared: Arc<Shared>,
+}
+
+/// What handles, calls in flight and the task have in common.
+#[derive(Debug)]
+struct Shared {
+    slots: Semaphore,
+    /// The verdict.
+    broken: SetOnce<Arc<Broken>>,
+    answers: AtomicU64,
     stats: Arc<Stats>,
-    answers: Arc<AtomicU64>,
 }
 
 /// What bounds a connection.
@@ -47,7 +52,7 @@ pub(crate) struct Limits {
 #[derive(Debug)]
 pub(crate) struct Submit {
     pub(crate) xid: u32,
-    pub(crate) record: Bytes,
+    pub(crate) record: Vec<u8>,
     pub(crate) waiter: Waiter,
 }
 
@@ -60,10 +65,7 @@ pub(crate) struct Waiter {
 
 /// One of the calls in flight.
 #[derive(Debug)]
-pub(crate) struct Slot {
-    _permit: OwnedSemaphorePermit,
-    stats: Arc<Stats>,
-}
+pub(crate) struct Slot(Arc<Shared>);
 
 // === impl Mux ===
 
@@ -71,87 +73,65 @@ impl Mux {
     /// Takes `stream` over. Must be called on a tokio runtime.
     pub(crate) fn start<S>(stream: S, limits: Limits, stats: Arc<Stats>) -> Self
     where
-        S: AsyncRead + AsyncWrite + Send + 'static,
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let (submit, queue) = mpsc::unbounded_channel();
-        let (poison, broken) = watch::channel(None);
-        let (read, write) = tokio::io::split(stream);
-        let answers = Arc::new(AtomicU64::new(0));
-        let driver = Driver {
-            read,
-            write,
-            queue,
-            table: InFlight::new(limits.deadline),
-            stats: Arc::clone(&stats),
-            answers: Arc::clone(&answers),
-            deadline: limits.deadline,
-            decoder: Decoder::default(),
-            input: BytesMut::new(),
-            output: BytesMut::new(),
-            queued: 0,
-            written: 0,
-            unsent: VecDeque::new(),
-            blocked: None,
-            heard: Instant::now(),
-        };
-        tokio::spawn(driver.run(poison));
-        Self {
-            submit,
-            slots: Arc::new(Semaphore::new(limits.in_flight.max(1))),
-            broken,
+        let shared = Arc::new(Shared {
+            slots: Semaphore::new(limits.in_flight.max(1)),
+            broken: SetOnce::new(),
+            answers: AtomicU64::new(0),
             stats,
-            answers,
-        }
+        });
+        let driver = Driver::new(queue, limits.deadline, Arc::clone(&shared));
+        tokio::spawn(driver.run(stream));
+        Self { submit, shared }
     }
 
     /// Why the connection was given up, if it was.
-    pub(crate) fn broken(&self) -> Option<Arc<Broken>> {
-        self.broken.borrow().clone()
+    pub(crate) fn broken(&self) -> Option<&Arc<Broken>> {
+        self.shared.broken.get()
     }
 
     /// Waits until the connection breaks.
     pub(crate) async fn closed(&self) -> Arc<Broken> {
-        let mut broken = self.broken.clone();
-        match broken.wait_for(Option::is_some).await.as_deref() {
-            Ok(Some(why)) => Arc::clone(why),
-            _ => Arc::new(Broken::Dropped),
-        }
+        Arc::clone(self.shared.broken.wait().await)
     }
 
     /// Calls answered so far.
     pub(crate) fn answers(&self) -> u64 {
-        self.answers.load(Relaxed)
+        self.shared.answers.load(Relaxed)
     }
 
     pub(crate) fn stats(&self) -> &Stats {
-        &self.stats
+        &self.shared.stats
     }
 
     /// Waits for a free slot.
-    pub(crate) async fn slot(&self) -> Result<Slot, CallError> {
-        let permit = Arc::clone(&self.slots)
-            .acquire_owned()
+    pub(crate) async fn slot(&self) -> Slot {
+        // An error would say that the semaphore was closed, and nobody does that: slots of a broken connection are all free soon.
+        let _ = self
+            .shared
+            .slots
+            .acquire()
             .await
-            .map_err(|_| self.lost())?;
-        self.stats.in_flight.fetch_add(1, Relaxed);
-        Ok(Slot {
-            _permit: permit,
-            stats: Arc::clone(&self.stats),
-        })
+            .map(SemaphorePermit::forget);
+        self.shared.stats.in_flight.fetch_add(1, Relaxed);
+        Slot(Arc::clone(&self.shared))
     }
 
     /// Queues a call.
     pub(crate) fn submit(&self, submit: Submit) -> Result<(), CallError> {
         match self.broken() {
-            Some(why) => Err(CallError::Lost { why, sent: false }),
+            Some(_) => Err(self.lost()),
             None => self.submit.send(submit).map_err(|_| self.lost()),
         }
     }
 
     /// The error of a call that was not sent because the connection is gone.
     pub(crate) fn lost(&self) -> CallError {
+        let why = self.broken().cloned();
         CallError::Lost {
-            why: self.broken().unwrap_or_else(|| Arc::new(Broken::Dropped)),
+            why: why.unwrap_or_else(|| Arc::new(Broken::Dropped)),
             sent: false,
         }
     }
@@ -161,7 +141,8 @@ impl Mux {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.stats.in_flight.fetch_sub(1, Relaxed);
+        self.0.stats.in_flight.fetch_sub(1, Relaxed);
+        self.0.slots.add_permits(1);
     }
 }
 

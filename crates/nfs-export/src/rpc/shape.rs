@@ -4,7 +4,9 @@
 //! every length must fit what is left of the record, and nothing may be left at its end. RFC 1813 (NFS, MOUNT) and RFC 1833 (rpcbind) say
 //! which fields follow which.
 
-use super::proc::Proc;
+use nfs3_types::{rpc::auth_stat, xdr_codec::Unpack};
+
+use super::{Refusal, proc::Proc};
 
 /// Size of a `fattr3`.
 const ATTRIBUTES: usize = 84;
@@ -42,10 +44,15 @@ pub enum Malformed {
 /// What the head of a reply says (RFC 5531 section 9).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Head {
-    /// Accepted, and the procedure ran; its status where it has one.
-    Success(Option<u32>),
+    /// Accepted, and the procedure ran.
+    Success {
+        /// NFS's or MOUNT's, where the procedure has one.
+        status: Option<u32>,
+        /// Where in the record the results begin, with the status.
+        results: usize,
+    },
     /// Refused before the procedure ran.
-    Refused,
+    Refused(Refusal),
 }
 
 /// The rest of a reply that is being walked.
@@ -55,16 +62,17 @@ struct Walk<'a>(&'a [u8]);
 pub(crate) fn check(proc: Proc, record: &[u8]) -> Result<Head, Malformed> {
     let mut walk = Walk(record);
     walk.skip(4)?;
-    let head = if walk.head()? {
+    let head = if let Some(refusal) = walk.head()? {
+        Head::Refused(refusal)
+    } else {
+        let results = record.len() - walk.0.len();
         let status = if proc.has_status() {
             Some(walk.word()?)
         } else {
             None
         };
         walk.body(proc, status.unwrap_or(0) == 0)?;
-        Head::Success(status)
-    } else {
-        Head::Refused
+        Head::Success { status, results }
     };
     if walk.0.is_empty() {
         Ok(head)
@@ -76,28 +84,49 @@ pub(crate) fn check(proc: Proc, record: &[u8]) -> Result<Head, Malformed> {
 // === impl Walk ===
 
 impl Walk<'_> {
-    /// Whether the call was accepted and succeeded.
-    fn head(&mut self) -> Result<bool, Malformed> {
+    /// Why the call was refused, if it was.
+    fn head(&mut self) -> Result<Option<Refusal>, Malformed> {
         if self.word()? != 1 {
             return Err(Malformed::NotAReply);
         }
         match self.word()? {
-            0 => {
-                self.word()?;
-                self.opaque(AUTH_MAX)?;
-                match self.word()? {
-                    0 => return Ok(true),
-                    2 => self.skip(8)?,
-                    _ => {}
-                }
-            }
-            1 => match self.word()? {
-                0 => self.skip(8)?,
-                _ => self.skip(4)?,
-            },
-            _ => return Err(Malformed::Value),
+            0 => self.accepted(),
+            1 => self.denied().map(Some),
+            _ => Err(Malformed::Value),
         }
-        Ok(false)
+    }
+
+    fn accepted(&mut self) -> Result<Option<Refusal>, Malformed> {
+        self.word()?;
+        self.opaque(AUTH_MAX)?;
+        Ok(Some(match self.word()? {
+            0 => return Ok(None),
+            1 => Refusal::ProgramUnavailable,
+            2 => Refusal::ProgramMismatch {
+                low: self.word()?,
+                high: self.word()?,
+            },
+            3 => Refusal::ProcedureUnavailable,
+            4 => Refusal::GarbageArguments,
+            5 => Refusal::SystemError,
+            _ => return Err(Malformed::Value),
+        }))
+    }
+
+    fn denied(&mut self) -> Result<Refusal, Malformed> {
+        match self.word()? {
+            0 => Ok(Refusal::RpcMismatch {
+                low: self.word()?,
+                high: self.word()?,
+            }),
+            1 => {
+                let stat = self.word()?.to_be_bytes();
+                auth_stat::unpack(&mut &stat[..])
+                    .map(|(stat, _)| Refusal::Auth(stat))
+                    .map_err(|_| Malformed::Value)
+            }
+            _ => Err(Malformed::Value),
+        }
     }
 
     /// What follows the status.

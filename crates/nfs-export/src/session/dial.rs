@@ -6,7 +6,7 @@ use std::{net::SocketAddr, sync::Arc, sync::atomic::Ordering::Relaxed, time::Dur
 
 use nfs3_types::{
     nfs3::{FSINFO3args, GETATTR3args, Nfs3Option, Nfs3Result, fattr3, ftype3, nfs_fh3},
-    rpc::{auth_unix, opaque_auth},
+    rpc::auth_unix,
     xdr_codec::Opaque,
 };
 use tracing::warn;
@@ -18,7 +18,10 @@ use super::{
 };
 use crate::{
     Cause,
-    rpc::mux::{Limits, Mux},
+    rpc::{
+        message::Credential,
+        mux::{Limits, Mux},
+    },
 };
 use telling::more_telling;
 
@@ -33,7 +36,7 @@ const MACHINE_NAME_MAX: usize = 255;
 #[derive(Debug)]
 pub(super) struct Dialer {
     shared: Arc<Shared>,
-    credential: opaque_auth<'static>,
+    credential: Credential,
     /// The reserved port of the last NFS connection.
     port: Option<u16>,
     connections: u64,
@@ -67,7 +70,7 @@ impl Dialer {
             gid: options.gid,
             gids: Vec::new(),
         };
-        let credential = opaque_auth::auth_unix(&auth);
+        let credential = Credential::unix(&auth);
         Self {
             shared,
             credential,

@@ -5,14 +5,13 @@ use std::sync::Arc;
 use nfs3_types::{
     mount::{dirpath, mountres3},
     nfs3::nfs_fh3,
-    rpc::opaque_auth,
     xdr_codec::Opaque,
 };
 
 use super::Shared;
 use crate::{
     Cause, MountRefusal,
-    rpc::{mux::Mux, proc::ExportsArgs},
+    rpc::{message::Credential, mux::Mux, proc::ExportsArgs},
 };
 
 /// Flavors (RFC 2623 section 2.1) that a caller with AUTH_SYS passes: AUTH_NONE and AUTH_SYS.
@@ -24,7 +23,7 @@ const EXPORTS_MAX: usize = 20;
 pub(super) async fn mount(
     shared: &Shared,
     mux: &Mux,
-    credential: &opaque_auth<'static>,
+    credential: &Credential,
     reserved_port: bool,
 ) -> Result<nfs_fh3, Cause> {
     let path = &shared.target.path;
@@ -50,11 +49,7 @@ pub(super) async fn mount(
 }
 
 /// The directories that the server exports, where it says so: for the message only.
-async fn exports(
-    shared: &Shared,
-    mux: &Mux,
-    credential: &opaque_auth<'static>,
-) -> Option<Vec<String>> {
+async fn exports(shared: &Shared, mux: &Mux, credential: &Credential) -> Option<Vec<String>> {
     let list = mux
         .call(shared.xid(), credential, &ExportsArgs)
         .await

@@ -6,14 +6,13 @@ use std::{net::SocketAddr, sync::Arc};
 use nfs3_types::{
     mount, nfs3,
     portmap::{IPPROTO_TCP, mapping},
-    rpc::opaque_auth,
 };
 
 use super::{Shared, port};
 use crate::{
     Cause, Refusal,
     error::PORTMAPPER,
-    rpc::{CallError, mux::Mux, proc::GetAddr},
+    rpc::{CallError, message::Credential, mux::Mux, proc::GetAddr},
 };
 
 /// The port of NFS where nobody says otherwise.
@@ -137,7 +136,7 @@ impl Lookup<'_> {
         };
         let port = self
             .mux
-            .call(self.shared.xid(), &opaque_auth::default(), &args)
+            .call(self.shared.xid(), &Credential::none(), &args)
             .await?;
         // A port that is none is as good as no port.
         Ok(u16::try_from(port).unwrap_or(0))
@@ -146,7 +145,7 @@ impl Lookup<'_> {
     async fn newer(&self, program: Program) -> Result<u16, CallError> {
         let netid = if self.server.is_ipv6() { "tcp6" } else { "tcp" };
         let (program, version) = (program.number, program.version);
-        let anonymous = opaque_auth::default();
+        let anonymous = Credential::none();
         let four = GetAddr::<4> {
             program,
             version,

@@ -71,6 +71,8 @@ async fn a_mkdir_whose_answer_was_lost_is_sent_again_with_its_xid_and_counts_as_
     let calls = lab.server.log().calls_of(Procedure::MKDIR);
     assert_eq!(calls.len(), 2);
     assert_eq!(calls[0].xid, calls[1].xid);
+    // A duplicate-request cache knows a client by its port.
+    assert_eq!(calls[0].peer, calls[1].peer);
     assert_eq!(export.stats().retransmits(), 1);
     assert_eq!(export.stats().reconnects(), 1);
 }

@@ -1,29 +1,33 @@
 //! The task that owns a connection: what it reads, what it writes, and what that means for those who wait.
+//!
+//! ```text
+//! turn: clock ─> queue into output ─> output to socket ─> socket to input, records to waiters ─> deadlines
+//! ```
+//! Each turn does all that can be done and then waits for whatever comes first, so a call alone on its connection costs one write, one wait
+//! and one read.
 
 use std::{
     collections::VecDeque,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
+    future::poll_fn,
+    io,
+    pin::{Pin, pin},
+    sync::{Arc, atomic::Ordering::Relaxed},
+    task::{Context, Poll},
     time::Duration,
 };
 
 use bytes::BytesMut;
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf},
-    sync::{mpsc, watch},
-    time::Instant,
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    sync::mpsc,
+    time::{Instant, Sleep, sleep_until},
 };
 
-use super::{Submit, Waiter};
-use crate::{
-    rpc::{
-        Broken, CallError,
-        in_flight::{Entry, InFlight},
-        record::{Decoder, RecordError},
-    },
-    stats::Stats,
+use super::{Shared, Submit, Waiter};
+use crate::rpc::{
+    Broken, CallError,
+    in_flight::{Entry, InFlight},
+    record::{Decoder, RecordError},
 };
 
 /// Bytes taken from the queue for one write.
@@ -33,37 +37,70 @@ const READ_CHUNK: usize = 64 * 1024;
 /// An xid and the message type: less cannot be a reply.
 const REPLY_MIN: usize = 8;
 
-pub(super) struct Driver<S> {
-    pub(super) read: ReadHalf<S>,
-    pub(super) write: WriteHalf<S>,
-    pub(super) queue: mpsc::UnboundedReceiver<Submit>,
-    pub(super) table: InFlight<Waiter>,
-    pub(super) stats: Arc<Stats>,
-    pub(super) answers: Arc<AtomicU64>,
-    pub(super) deadline: Duration,
-    pub(super) decoder: Decoder,
-    pub(super) input: BytesMut,
-    pub(super) output: BytesMut,
+/// A connection's state, all but its socket.
+pub(super) struct Driver {
+    queue: mpsc::UnboundedReceiver<Submit>,
+    table: InFlight<Waiter>,
+    verdict: Verdict,
+    deadline: Duration,
+    timer: Pin<Box<Sleep>>,
+    /// When this turn began: the clock is read once a turn.
+    now: Instant,
+    decoder: Decoder,
+    input: BytesMut,
+    output: BytesMut,
     /// Bytes queued and written since the start, and at which of them each call ends.
-    pub(super) queued: u64,
-    pub(super) written: u64,
-    pub(super) unsent: VecDeque<(u64, u32)>,
-    /// Since when `output` has not moved; set while it is not empty.
-    pub(super) blocked: Option<Instant>,
-    pub(super) heard: Instant,
+    queued: u64,
+    written: u64,
+    unsent: VecDeque<(u64, u32)>,
+    /// Since when no call has gone out whole; set while `output` is not empty.
+    blocked: Option<Instant>,
+    /// Since when the reply at the front of `input` has been coming in.
+    unfinished: Option<Instant>,
+    heard: Instant,
 }
+
+/// The right to say why the connection broke. Where the task ends without having said it, nobody needed the connection any more.
+struct Verdict(Arc<Shared>);
 
 // === impl Driver ===
 
-impl<S: AsyncRead + AsyncWrite> Driver<S> {
-    pub(super) async fn run(mut self, poison: watch::Sender<Option<Arc<Broken>>>) {
-        let why = match self.drive().await {
-            Ok(never) => match never {},
-            Err(why) => Arc::new(why),
-        };
-        // First the verdict, then the queue: a call that misses the one is caught by the other. Waited for and not only looked for: one
+impl Driver {
+    pub(super) fn new(
+        queue: mpsc::UnboundedReceiver<Submit>,
+        deadline: Duration,
+        shared: Arc<Shared>,
+    ) -> Self {
+        let now = Instant::now();
+        Self {
+            queue,
+            table: InFlight::new(deadline),
+            verdict: Verdict(shared),
+            deadline,
+            timer: Box::pin(sleep_until(now + deadline)),
+            now,
+            decoder: Decoder::default(),
+            input: BytesMut::new(),
+            output: BytesMut::new(),
+            queued: 0,
+            written: 0,
+            unsent: VecDeque::new(),
+            blocked: None,
+            unfinished: None,
+            heard: now,
+        }
+    }
+
+    pub(super) async fn run<S>(mut self, mut stream: S)
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let why = Arc::new(poll_fn(|cx| self.turn(&mut stream, cx)).await);
+        // First the socket: whoever hears of its end dials anew, and wants the port that it is bound to.
+        drop(stream);
+        // Then the verdict, then the queue: a call that misses the one is caught by the other. Waited for and not only looked for: one
         // that is just being queued is not to be seen yet, and nobody else would ever answer it.
-        poison.send_replace(Some(Arc::clone(&why)));
+        self.verdict.say(Arc::clone(&why));
         self.queue.close();
         while let Some(submit) = self.queue.recv().await {
             let _ = submit.waiter.reply.send(Err(CallError::Lost {
@@ -80,61 +117,50 @@ impl<S: AsyncRead + AsyncWrite> Driver<S> {
         }
     }
 
-    async fn drive(&mut self) -> Result<std::convert::Infallible, Broken> {
-        let sleep = tokio::time::sleep_until(Instant::now() + self.deadline);
-        tokio::pin!(sleep);
-        let mut fired = false;
+    /// Does all that can be done now; ready when the connection is at its end.
+    fn turn<S>(&mut self, stream: &mut S, cx: &mut Context<'_>) -> Poll<Broken>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        self.now = Instant::now();
+        let done = self
+            .send(stream, cx)
+            .and_then(|()| self.receive(stream, cx))
+            .and_then(|()| self.watch(cx));
+        match done {
+            Ok(()) => Poll::Pending,
+            Err(why) => Poll::Ready(why),
+        }
+    }
+
+    /// Writes what is queued, until there is no more of it or the socket takes no more.
+    fn send<S>(&mut self, stream: &mut S, cx: &mut Context<'_>) -> Result<(), Broken>
+    where
+        S: AsyncWrite + Unpin,
+    {
         loop {
-            let wake = self.wake();
-            // Asked of the clock and not of the timer: one that is set to what has passed meanwhile fires without being seen.
-            if wake.is_some_and(|wake| wake <= Instant::now()) {
-                self.expire()?;
-                continue;
-            }
-            // All deadlines are equally long, so the timer moves only when it fired or nothing was waiting.
-            if let Some(wake) = wake
-                && (fired || wake < sleep.deadline())
-            {
-                sleep.as_mut().reset(wake);
-                fired = false;
-            }
-            if self.input.capacity() - self.input.len() < READ_CHUNK / 4 {
-                self.input.reserve(READ_CHUNK);
-            }
-            tokio::select! {
-                read = self.read.read_buf(&mut self.input) => self.received(read.map_err(Broken::Io)?)?,
-                wrote = self.write.write_buf(&mut self.output), if !self.output.is_empty() => {
-                    self.wrote(wrote.map_err(Broken::Io)?)?;
+            let is_all = self.gather(cx)?;
+            while !self.output.is_empty() {
+                match pin!(stream.write_buf(&mut self.output)).poll(cx) {
+                    Poll::Ready(wrote) => self.wrote(wrote.map_err(Broken::Io)?)?,
+                    Poll::Pending => return Ok(()),
                 }
-                submit = self.queue.recv(), if self.output.len() < WRITE_MAX => {
-                    self.enqueue(submit.ok_or(Broken::Dropped)?);
-                }
-                () = &mut sleep, if !fired => fired = true,
+            }
+            if is_all {
+                return Ok(());
             }
         }
     }
 
-    fn wake(&mut self) -> Option<Instant> {
-        let stalled = self.blocked.map(|since| since + self.deadline);
-        [self.table.next_deadline(), stalled]
-            .into_iter()
-            .flatten()
-            .min()
-    }
-
-    /// Moves what is queued into the output buffer, so that it goes out in one write.
-    fn enqueue(&mut self, first: Submit) {
-        let mut next = Some(first);
-        while let Some(submit) = next {
-            self.append(submit);
-            if self.output.len() >= WRITE_MAX {
-                break;
+    /// Moves what is queued into the output buffer, so that it goes out in one write. Whether that was all.
+    fn gather(&mut self, cx: &mut Context<'_>) -> Result<bool, Broken> {
+        while self.output.len() < WRITE_MAX {
+            match self.queue.poll_recv(cx) {
+                Poll::Ready(submit) => self.append(submit.ok_or(Broken::Dropped)?),
+                Poll::Pending => return Ok(true),
             }
-            next = self.queue.try_recv().ok();
         }
-        if !self.output.is_empty() && self.blocked.is_none() {
-            self.blocked = Some(Instant::now());
-        }
+        Ok(false)
     }
 
     fn append(&mut self, submit: Submit) {
@@ -142,29 +168,49 @@ impl<S: AsyncRead + AsyncWrite> Driver<S> {
             return;
         }
         if let Err(waiter) = self.table.insert(submit.xid, submit.waiter) {
-            let why = Arc::new(Broken::Io(std::io::Error::other("an xid is in use")));
+            let why = Arc::new(Broken::Io(io::Error::other("an xid is in use")));
             let _ = waiter.reply.send(Err(CallError::Lost { why, sent: false }));
             return;
         }
         self.output.extend_from_slice(&submit.record);
         self.queued += submit.record.len() as u64;
         self.unsent.push_back((self.queued, submit.xid));
+        self.blocked.get_or_insert(self.now);
     }
 
     fn wrote(&mut self, bytes: usize) -> Result<(), Broken> {
         if bytes == 0 {
-            return Err(Broken::Io(std::io::ErrorKind::WriteZero.into()));
+            return Err(Broken::Io(io::ErrorKind::WriteZero.into()));
         }
-        let now = Instant::now();
         self.written += bytes as u64;
         while let Some((end, xid)) = self.unsent.front()
             && *end <= self.written
         {
-            self.table.mark_sent(*xid, now);
+            self.table.mark_sent(*xid, self.now);
             self.unsent.pop_front();
+            // Only a whole call counts: a peer that takes a byte now and then gets nowhere.
+            self.blocked = Some(self.now);
         }
-        self.blocked = (!self.output.is_empty()).then_some(now);
+        if self.output.is_empty() {
+            self.blocked = None;
+        }
         Ok(())
+    }
+
+    /// Reads until there is nothing more, and hands out what is whole.
+    fn receive<S>(&mut self, stream: &mut S, cx: &mut Context<'_>) -> Result<(), Broken>
+    where
+        S: AsyncRead + Unpin,
+    {
+        loop {
+            if self.input.capacity() - self.input.len() < READ_CHUNK / 4 {
+                self.input.reserve(READ_CHUNK);
+            }
+            match pin!(stream.read_buf(&mut self.input)).poll(cx) {
+                Poll::Ready(read) => self.received(read.map_err(Broken::Io)?)?,
+                Poll::Pending => return Ok(()),
+            }
+        }
     }
 
     fn received(&mut self, bytes: usize) -> Result<(), Broken> {
@@ -176,9 +222,13 @@ impl<S: AsyncRead + AsyncWrite> Driver<S> {
                 Broken::Closed
             });
         }
-        self.heard = Instant::now();
+        self.heard = self.now;
         while let Some(record) = self.decoder.next(&mut self.input)? {
             self.deliver(record)?;
+            self.unfinished = None;
+        }
+        if self.decoder.is_mid_record(&self.input) {
+            self.unfinished.get_or_insert(self.now);
         }
         Ok(())
     }
@@ -196,43 +246,94 @@ impl<S: AsyncRead + AsyncWrite> Driver<S> {
         if !kind.starts_with(&[0, 0, 0, 1]) {
             return Err(Broken::NotAReply);
         }
+        let shared = &self.verdict.0;
         match self.table.complete(xid) {
-            Some(entry) => self.answer(entry, record),
+            Some(entry) => shared.answer(entry, record, self.now),
             None => {
-                self.stats.late_replies.fetch_add(1, Relaxed);
+                shared.stats.late_replies.fetch_add(1, Relaxed);
             }
         }
         Ok(())
     }
 
-    fn answer(&self, entry: Entry<Waiter>, record: BytesMut) {
+    /// Ends what is past its deadline, and sets the timer to the next one.
+    fn watch(&mut self, cx: &mut Context<'_>) -> Result<(), Broken> {
+        while let Some(wake) = self.wake() {
+            // Asked of the clock and not of the timer: one that is set to what has passed meanwhile fires without being seen.
+            if wake <= self.now {
+                self.expire()?;
+                continue;
+            }
+            // All deadlines are equally long, so the timer moves only when it has fired or nothing was waiting.
+            if wake < self.timer.deadline() || self.timer.is_elapsed() {
+                self.timer.as_mut().reset(wake);
+            }
+            if self.timer.as_mut().poll(cx).is_pending() {
+                break;
+            }
+            self.now = Instant::now();
+        }
+        Ok(())
+    }
+
+    fn wake(&mut self) -> Option<Instant> {
+        [self.blocked, self.unfinished]
+            .into_iter()
+            .flatten()
+            .map(|since| since + self.deadline)
+            .chain(self.table.next_deadline())
+            .min()
+    }
+
+    fn expire(&mut self) -> Result<(), Broken> {
+        let mut silent = false;
+        while let Some(entry) = self.table.expire(self.now) {
+            silent |= entry.sent.is_some_and(|sent| self.heard <= sent);
+            let timed_out = CallError::TimedOut(self.deadline);
+            let _ = entry.waiter.reply.send(Err(timed_out));
+        }
+        let is_over =
+            |since: Option<Instant>| since.is_some_and(|since| since + self.deadline <= self.now);
+        // A slow call is the server's affair; a connection on which nothing at all arrived is taken for dead. One on which bytes arrive
+        // that come to no end has lost its place in the stream, or is too slow for any reply as long as this one.
+        if silent {
+            Err(Broken::Silent(self.deadline))
+        } else if is_over(self.unfinished) {
+            Err(Broken::Unfinished(self.deadline))
+        } else if is_over(self.blocked) {
+            Err(Broken::Stalled(self.deadline))
+        } else {
+            Ok(())
+        }
+    }
+}
+
+// === impl Shared ===
+
+impl Shared {
+    fn answer(&self, entry: Entry<Waiter>, record: BytesMut, now: Instant) {
         self.answers.fetch_add(1, Relaxed);
         if let Some(sent) = entry.sent {
-            self.stats.round_trip_took(self.heard - sent);
+            self.stats.round_trip_took(now - sent);
         }
         // An error here means that the caller went away: its slot is free now, and nothing else was waiting.
         if entry.waiter.reply.send(Ok(record)).is_err() {
             self.stats.abandoned.fetch_add(1, Relaxed);
         }
     }
+}
 
-    fn expire(&mut self) -> Result<(), Broken> {
-        let now = Instant::now();
-        let mut silent = false;
-        while let Some(entry) = self.table.expire(now) {
-            silent |= entry.sent.is_some_and(|sent| self.heard <= sent);
-            let _ = entry
-                .waiter
-                .reply
-                .send(Err(CallError::TimedOut(self.deadline)));
-        }
-        // A slow call is the server's affair; a connection on which nothing at all arrived is taken for dead.
-        if silent {
-            return Err(Broken::Silent(self.deadline));
-        }
-        match self.blocked {
-            Some(since) if now >= since + self.deadline => Err(Broken::Stalled(self.deadline)),
-            _ => Ok(()),
-        }
+// === impl Verdict ===
+
+impl Verdict {
+    fn say(&self, why: Arc<Broken>) {
+        // It is said once; only the drop below comes after it.
+        let _ = self.0.broken.set(why);
+    }
+}
+
+impl Drop for Verdict {
+    fn drop(&mut self) {
+        self.say(Arc::new(Broken::Dropped));
     }
 }

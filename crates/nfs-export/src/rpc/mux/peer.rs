@@ -7,13 +7,16 @@
 
 use std::{sync::Arc, time::Duration};
 
-use nfs3_types::{portmap::mapping, rpc::opaque_auth};
+use nfs3_types::portmap::mapping;
 #[cfg(test)]
 use tokio::io::AsyncWriteExt;
 use tokio::io::{AsyncReadExt, DuplexStream};
 
 use super::{Limits, Mux};
-use crate::{rpc::CallError, stats::Stats};
+use crate::{
+    rpc::{CallError, message::Credential},
+    stats::Stats,
+};
 
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 
@@ -48,7 +51,7 @@ pub(crate) async fn ask(mux: &Mux, number: u32) -> Result<u32, CallError> {
         prot: 6,
         port: 0,
     };
-    mux.call(number, &opaque_auth::default(), &args).await
+    mux.call(number, &Credential::none(), &args).await
 }
 
 /// A reply that carries `number`.
@@ -78,6 +81,10 @@ pub(crate) fn record(payload: &[u8], size: usize) -> Vec<u8> {
 impl Peer {
     pub(crate) async fn call(&mut self) -> Seen {
         read_call(&mut self.stream).await.unwrap()
+    }
+
+    pub(crate) async fn take_byte(&mut self) {
+        self.stream.read_u8().await.unwrap();
     }
 
     pub(crate) async fn send(&mut self, bytes: &[u8]) {

@@ -1,12 +1,11 @@
 use std::sync::{Arc, atomic::Ordering::Relaxed};
 
-use bytes::Bytes;
 use futures::{FutureExt, future::join_all};
 use tokio::time::{Duration, Instant, advance};
 
 use super::{
     Mux, Submit, Waiter,
-    peer::{DEADLINE, ask, mk_connection, record, reply},
+    peer::{DEADLINE, ask, mk_connection, read_call, record, reply},
 };
 use crate::rpc::{Broken, CallError, Malformed, RecordError, Refusal};
 
@@ -210,6 +209,83 @@ async fn a_peer_that_reads_nothing_is_given_up() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_peer_that_takes_a_byte_now_and_then_is_given_up() {
+    let (mux, mut peer) = mk_connection(128, 16);
+    let start = Instant::now();
+    let drip = async {
+        loop {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            peer.take_byte().await;
+        }
+    };
+    let call = ask(&mux, 1);
+    let answer = tokio::select! {
+        answer = call => answer,
+        () = drip => unreachable!(),
+    };
+    let (why, sent) = why(answer);
+    assert!(
+        matches!(*why, Broken::Stalled(DEADLINE)) && !sent,
+        "{why:?}"
+    );
+    assert_eq!(start.elapsed(), DEADLINE);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reply_that_swallows_those_behind_it_breaks_the_connection() {
+    let (mux, mut peer) = mk_connection(128, 1 << 16);
+    let start = Instant::now();
+    let serve = async {
+        peer.send(&(0x8000_0000_u32 + 100_000).to_be_bytes()).await;
+        while let Ok(call) = read_call(&mut peer.stream).await {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            peer.answer(call).await;
+        }
+    };
+    let calls = async {
+        let mut number = 0;
+        loop {
+            number += 1;
+            match ask(&mux, number).await {
+                Err(CallError::TimedOut(_)) => {}
+                end => return why(end).0,
+            }
+        }
+    };
+    let (why, ()) = tokio::join!(calls, serve);
+    assert!(matches!(*why, Broken::Unfinished(DEADLINE)), "{why:?}");
+    assert!(start.elapsed() <= 2 * DEADLINE, "{:?}", start.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_long_reply_over_a_slow_link_is_waited_for() {
+    let (mux, mut peer) = mk_connection(128, 1 << 16);
+    let serve = async {
+        let (long, short) = (peer.call().await, peer.call().await);
+        // The second call came after 9 s; when the first has its answer, its caller has given up.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let bytes = record(
+            &[&reply(long.xid, 1)[..], &vec![0; 100_000]].concat(),
+            1 << 12,
+        );
+        for part in bytes.chunks(bytes.len().div_ceil(25)) {
+            peer.send(part).await;
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        peer.answer(short).await;
+    };
+    let later = async {
+        tokio::time::sleep(Duration::from_secs(9)).await;
+        ask(&mux, 2).await
+    };
+    let (long, short, ()) = tokio::join!(ask(&mux, 1), later, serve);
+    assert!(matches!(long, Err(CallError::TimedOut(_))), "{long:?}");
+    assert_eq!(short.unwrap(), 2);
+    assert!(mux.broken().is_none());
+    assert_eq!(mux.stats().late_replies(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_deadline_counts_from_when_the_call_was_sent() {
     let (mux, mut peer) = mk_connection(128, 16);
     let start = Instant::now();
@@ -394,9 +470,9 @@ async fn call_until_broken(mux: Mux, first: u32) {
         let (reply, answer) = tokio::sync::oneshot::channel();
         let waiter = Waiter {
             reply,
-            _slot: mux.slot().await.unwrap(),
+            _slot: mux.slot().await,
         };
-        let record = Bytes::from_static(&[0x80, 0, 0, 0]);
+        let record = vec![0x80, 0, 0, 0];
         let call = Submit {
             xid,
             record,
