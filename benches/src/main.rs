@@ -19,6 +19,7 @@ mod world;
 use clap::{Parser, Subcommand, ValueEnum};
 use tokio::runtime::Builder;
 
+use self::cluster::Cluster;
 use self::nfs::worker::Worker;
 use self::table::Report;
 use self::world::World;
@@ -93,15 +94,32 @@ async fn run(args: &Args) -> anyhow::Result<()> {
     if wanted(What::Remove) {
         nfs::remove::run(&world, args.entries, &mut report)?;
     }
-    if wanted(What::Bursts) {
-        cluster::bursts::run(&world, args.rounds, &mut report).await?;
-    }
-    if wanted(What::Restart) {
-        cluster::restart::run(&world, args.rounds, &mut report).await?;
-    }
-    if wanted(What::Memory) {
-        cluster::memory::run(&world, args.objects, &mut report).await?;
+    if [What::Bursts, What::Restart, What::Memory]
+        .into_iter()
+        .any(wanted)
+    {
+        on_cluster(args, &world, wanted, &mut report).await?;
     }
     report.finish();
+    Ok(())
+}
+
+/// What needs the API server, by one class of this run.
+async fn on_cluster(
+    args: &Args,
+    world: &World,
+    wanted: impl Fn(What) -> bool,
+    report: &mut Report,
+) -> anyhow::Result<()> {
+    let cluster = Cluster::connect(world).await?;
+    if wanted(What::Bursts) {
+        cluster::bursts::run(world, &cluster, args.rounds, report).await?;
+    }
+    if wanted(What::Restart) {
+        cluster::restart::run(world, &cluster, args.rounds, report).await?;
+    }
+    if wanted(What::Memory) {
+        cluster::memory::run(world, &cluster, args.objects, report).await?;
+    }
     Ok(())
 }

@@ -61,6 +61,15 @@ impl Provisioner {
         Usage::of(&self.child.id().to_string())
     }
 
+    /// Stands still until [`Self::go_on`], or until it is dropped.
+    pub(crate) fn hold(&self) -> anyhow::Result<()> {
+        Ok(kill_process(Pid::from_child(&self.child), Signal::STOP)?)
+    }
+
+    pub(crate) fn go_on(&self) -> anyhow::Result<()> {
+        Ok(kill_process(Pid::from_child(&self.child), Signal::CONT)?)
+    }
+
     /// SIGTERM, and the end of the process.
     pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
         kill_process(Pid::from_child(&self.child), Signal::TERM)?;

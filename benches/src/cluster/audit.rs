@@ -1,4 +1,4 @@
-//! The audit log: what the API server says the provisioner asked of it.
+//! The audit log: what the API server says the provisioner asked of it, and when the volume binder asked for the provisioner.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -6,15 +6,22 @@ use std::io::{BufRead, BufReader, Seek, SeekFrom};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use anyhow::bail;
+use jiff::Timestamp;
 use serde::Deserialize;
 
 use crate::provisioner::ACCOUNT;
+use crate::series::rate;
 use crate::world::World;
 
 /// Without a new request of the provisioner for so long, it is done.
 const QUIET: Duration = Duration::from_secs(2);
 /// Longest wait for that.
 const CAP: Duration = Duration::from_mins(1);
+
+const COMPLETE: &str = "ResponseComplete";
+/// How the volume binder's process names itself.
+const BINDER: &str = "kube-controller-manager/";
 
 /// A place in the log.
 #[derive(Debug)]
@@ -34,6 +41,10 @@ struct Line {
     user: User,
     #[serde(default)]
     object_ref: Target,
+    #[serde(default)]
+    user_agent: String,
+    request_received_timestamp: Timestamp,
+    stage_timestamp: Timestamp,
 }
 
 #[derive(Debug, Deserialize)]
@@ -46,6 +57,8 @@ struct User {
 struct Target {
     #[serde(default)]
     resource: String,
+    #[serde(default)]
+    name: String,
 }
 
 // === impl Audit ===
@@ -73,20 +86,53 @@ impl Audit {
         Ok(last.0)
     }
 
-    fn count(&self) -> anyhow::Result<Requests> {
-        let mut file = File::open(&self.file)?;
-        file.seek(SeekFrom::Start(self.from))?;
-        let mut requests = Requests::new();
-        for line in BufReader::new(file).lines() {
-            // The last line may be half written.
-            if let Ok(line) = serde_json::from_str::<Line>(&line?)
-                && line.counts()
-            {
-                let request = format!("{} {}", line.verb, line.object_ref.resource);
-                *requests.entry(request).or_default() += 1;
+    /// Claims a second that the volume binder marked for a provisioner, from the first claim's creation to the last mark: nobody can make volumes
+    /// faster. The mark is the binder's first update of a claim.
+    pub(super) fn marked(&self) -> anyhow::Result<f64> {
+        let mut since: Option<Timestamp> = None;
+        let mut marks = BTreeMap::new();
+        for line in self.lines()? {
+            let of_claim =
+                line.stage == COMPLETE && line.object_ref.resource == "persistentvolumeclaims";
+            match line.verb.as_str() {
+                "create" if of_claim => {
+                    let asked = line.request_received_timestamp;
+                    since = Some(since.map_or(asked, |since| since.min(asked)));
+                }
+                "update" if of_claim && line.user_agent.starts_with(BINDER) => {
+                    marks
+                        .entry(line.object_ref.name)
+                        .or_insert(line.stage_timestamp);
+                }
+                _ => {}
             }
         }
+        match (since, marks.values().max()) {
+            (Some(since), Some(last)) => {
+                Ok(rate(marks.len(), last.duration_since(since).unsigned_abs()))
+            }
+            _ => bail!("the audit log shows no claim that the volume binder marked"),
+        }
+    }
+
+    fn count(&self) -> anyhow::Result<Requests> {
+        let mut requests = Requests::new();
+        for line in self.lines()?.into_iter().filter(Line::counts) {
+            let request = format!("{} {}", line.verb, line.object_ref.resource);
+            *requests.entry(request).or_default() += 1;
+        }
         Ok(requests)
+    }
+
+    fn lines(&self) -> anyhow::Result<Vec<Line>> {
+        let mut file = File::open(&self.file)?;
+        file.seek(SeekFrom::Start(self.from))?;
+        let mut lines = Vec::new();
+        for line in BufReader::new(file).lines() {
+            // The last line may be half written.
+            lines.extend(serde_json::from_str(&line?).ok());
+        }
+        Ok(lines)
     }
 }
 
@@ -94,7 +140,7 @@ impl Audit {
 
 impl Line {
     fn counts(&self) -> bool {
-        self.stage == "ResponseComplete"
+        self.stage == COMPLETE
             && self.user.username == ACCOUNT
             && !matches!(self.verb.as_str(), "watch" | "list")
             && !matches!(self.object_ref.resource.as_str(), "endpoints" | "leases")

@@ -1,9 +1,7 @@
-//! Claims and volumes that wait already when the provisioner starts: its own pace, with nobody else at work.
+//! Claims that wait already when the provisioner goes to work: its own pace, with nobody else at work.
 //!
-//! A burst shares the API server with those who make the claims and with the volume binder, which makes five requests a claim. Here the claims are
-//! there and marked before the provisioner starts, and the binder stands still while it works.
-
-use std::time::Instant;
+//! A burst shares the API server with those who make the claims and with the volume binder, which makes five requests a claim, and which has to mark
+//! a claim before it is anybody's. Here the provisioner is held (SIGSTOP) until all claims are there and marked, and the binder stands still while it works.
 
 use super::Cluster;
 use super::claims::{Claims, Pace};
@@ -20,31 +18,31 @@ pub(super) struct Backlog {
     pub(super) bare: f64,
     /// Volumes a second.
     pub(super) made: f64,
-    /// Volumes deleted a second.
+    /// Volumes deleted a second, by a provisioner that has just started.
     pub(super) deleted: f64,
-    /// Milliseconds from the start of the process to the first volume.
-    pub(super) first: f64,
-    /// Milliseconds of the provisioner's CPU a claim, its start included.
+    /// Milliseconds of the provisioner's CPU a claim.
     pub(super) cpu: f64,
 }
 
-/// Has `count` claims made and deleted; returns with the provisioner that did it.
+/// Has `provisioner` serve `count` claims at once, and another delete their volumes; returns with the latter.
 pub(super) async fn round(
     world: &World,
     cluster: &Cluster,
     watch: &Watch,
     label: &str,
     count: usize,
+    provisioner: Provisioner,
 ) -> anyhow::Result<(Backlog, Provisioner)> {
+    provisioner.hold()?;
     let claims = Claims::make(cluster, label, count).await?;
     claims.asked_for(cluster).await?;
     world.sh(&["kcm", "freeze"])?;
-    let still = standing_still(world, cluster, watch, label, &claims).await;
+    let still = standing_still(cluster, watch, label, &claims, &provisioner).await;
     world.sh(&["kcm", "thaw"])?;
-    let (bare, made, first, provisioner) = still?;
-    let cpu = millis(provisioner.usage()?.cpu) / f64::from(u32::try_from(count)?);
+    let (bare, made, spent) = still?;
     claims.bound(watch).await?;
-    bare.1.delete(cluster, watch).await?;
+    let bare_rate = bare.rate;
+    bare.delete(cluster, watch).await?;
 
     provisioner.stop().await?;
     claims.delete(cluster).await?;
@@ -52,29 +50,26 @@ pub(super) async fn round(
     let provisioner = Provisioner::start(world)?;
     let gone = watch.all(&claims.volumes, |times| times.gone).await?;
     let backlog = Backlog {
-        bare: bare.0,
+        bare: bare_rate,
         made,
         deleted: Pace::between(&gone),
-        first,
-        cpu,
+        cpu: spent / f64::from(u32::try_from(count)?),
     };
     Ok((backlog, provisioner))
 }
 
+/// The yardstick, the pace of the volumes, and the milliseconds of CPU that they cost the provisioner.
 async fn standing_still(
-    world: &World,
     cluster: &Cluster,
     watch: &Watch,
     label: &str,
     claims: &Claims,
-) -> anyhow::Result<((f64, Bare), f64, f64, Provisioner)> {
+    provisioner: &Provisioner,
+) -> anyhow::Result<(Bare, f64, f64)> {
     let bare = Bare::make(cluster, &format!("{label}-bare"), claims.volumes.len()).await?;
-    let since = Instant::now();
-    let provisioner = Provisioner::start(world)?;
+    let before = provisioner.usage()?.cpu;
+    provisioner.go_on()?;
     let came = watch.all(&claims.volumes, |times| times.came).await?;
-    let first = came
-        .iter()
-        .min()
-        .map_or(f64::NAN, |first| millis(*first - since));
-    Ok(((bare.rate, bare), Pace::between(&came), first, provisioner))
+    let spent = provisioner.usage()?.cpu.saturating_sub(before);
+    Ok((bare, Pace::between(&came), millis(spent)))
 }

@@ -26,6 +26,7 @@ const REQUESTS: f64 = 3.0;
 /// All rounds of one size.
 #[derive(Debug, Default)]
 struct Size {
+    marked: Vec<f64>,
     made: Vec<f64>,
     bound: Vec<f64>,
     waited: Vec<f64>,
@@ -44,35 +45,39 @@ struct Rounds {
     cpu: Vec<Vec<(&'static str, f64)>>,
 }
 
-pub(crate) async fn run(world: &World, rounds: usize, report: &mut Report) -> anyhow::Result<()> {
-    let cluster = Cluster::connect(world).await?;
-    let watch = Watch::start(&cluster).await?;
+pub(crate) async fn run(
+    world: &World,
+    cluster: &Cluster,
+    rounds: usize,
+    report: &mut Report,
+) -> anyhow::Result<()> {
+    let watch = Watch::start(cluster).await?;
     let mut all = Rounds::default();
     let mut provisioner = Provisioner::start(world)?;
     // Connections, leadership and the mount are there once a first claim is served.
-    let warm = Claims::make(&cluster, "warm", CONNECTIONS).await?;
+    let warm = Claims::make(cluster, "warm", CONNECTIONS).await?;
     warm.bound(&watch).await?;
-    warm.removed(&cluster, &watch).await?;
+    warm.removed(cluster, &watch).await?;
     for round in 0..rounds {
-        let bare = Bare::make(&cluster, &format!("bare-{round}"), LARGE).await?;
+        let bare = Bare::make(cluster, &format!("bare-{round}"), LARGE).await?;
         all.bare.push(bare.rate);
-        all.bare_deleted.push(bare.delete(&cluster, &watch).await?);
+        all.bare_deleted.push(bare.delete(cluster, &watch).await?);
         for (size, count) in SIZES.into_iter().enumerate() {
             let repeats = if count == 1 { SINGLES } else { 1 };
             for repeat in 0..repeats {
                 let label = format!("{round}-{count}-{repeat}");
                 let burst = Burst {
                     world,
-                    cluster: &cluster,
+                    cluster,
                     watch: &watch,
                     provisioner: &provisioner,
                 };
                 burst.run(&label, count, size, &mut all).await?;
             }
         }
-        provisioner.stop().await?;
+        let label = format!("{round}-wait");
         let (backlog, next) =
-            backlog::round(world, &cluster, &watch, &format!("{round}-wait"), LARGE).await?;
+            backlog::round(world, cluster, &watch, &label, LARGE, provisioner).await?;
         all.backlogs.push(backlog);
         provisioner = next;
     }
@@ -108,10 +113,12 @@ impl Burst<'_> {
             Requests::new()
         };
         let after = self.cpu()?;
+        let marked = audit.marked()?;
 
         let audit = Audit::mark(self.world)?;
         let removed = claims.removed(self.cluster, self.watch).await?;
         let into = &mut all.sizes[size];
+        into.marked.push(marked);
         into.made.push(rate);
         into.bound.push(bound);
         into.waited.extend(each);
@@ -172,6 +179,8 @@ impl Rounds {
             "claims at once",
             "PVs/s",
             "to bare PVs",
+            "marked/s",
+            "to marked",
             "p50 ms",
             "p99 ms",
             "bound/s",
@@ -190,6 +199,8 @@ impl Rounds {
                 count.to_string(),
                 number(median(&size.made)),
                 number(median(&size.made) / bare),
+                number(median(&size.marked)),
+                number(median(&size.made) / median(&size.marked)),
                 number(percentile(&size.waited, 0.5)),
                 number(percentile(&size.waited, 0.99)),
                 number(median(&size.bound)),
@@ -211,14 +222,6 @@ impl Rounds {
             report.at_least("PVs/s to bare PVs/s", made / still, AIM),
         ]);
         table.print();
-        println!(
-            "\nFrom the start of the process to the first PV of a claim that waits: {} ms (Go, known: 15,500)",
-            report.at_most(
-                "milliseconds from start to first PV",
-                self.of_backlogs(|one| one.first),
-                1_000.0
-            )
-        );
     }
 
     fn print_deleted(&self, report: &mut Report) {
@@ -307,7 +310,7 @@ impl Rounds {
             ]);
         }
         table.row([
-            format!("provisioner, {LARGE} waiting, its start included"),
+            format!("provisioner, {LARGE} waiting"),
             number(self.of_backlogs(|one| one.cpu)),
         ]);
         table.print();

@@ -25,14 +25,18 @@ const STEADY: Duration = Duration::from_secs(5);
 /// Longest wait for that.
 const CAP: Duration = Duration::from_mins(2);
 
-pub(crate) async fn run(world: &World, objects: usize, report: &mut Report) -> anyhow::Result<()> {
-    let cluster = Cluster::connect(world).await?;
+pub(crate) async fn run(
+    world: &World,
+    cluster: &Cluster,
+    objects: usize,
+    report: &mut Report,
+) -> anyhow::Result<()> {
     let empty = settled(&Provisioner::start(world)?).await?;
     world.sh(&["kcm", "freeze"])?;
-    let full = fill_and_start(world, &cluster, objects).await;
+    let full = fill_and_start(world, cluster, objects).await;
     world.sh(&["kcm", "thaw"])?;
     let (full, provisioner) = full?;
-    let working = work(&cluster, &provisioner).await?;
+    let working = work(cluster, &provisioner).await?;
     provisioner.stop().await?;
 
     let mut table = Table::new(

@@ -19,17 +19,21 @@ const GO: f64 = 15.5;
 const AIM: f64 = 1.0;
 const NO_LOCK: (&str, &str) = ("ENABLE_LEADER_ELECTION", "false");
 
-pub(crate) async fn run(world: &World, rounds: usize, report: &mut Report) -> anyhow::Result<()> {
-    let cluster = Cluster::connect(world).await?;
-    let watch = Watch::start(&cluster).await?;
+pub(crate) async fn run(
+    world: &World,
+    cluster: &Cluster,
+    rounds: usize,
+    report: &mut Report,
+) -> anyhow::Result<()> {
+    let watch = Watch::start(cluster).await?;
     let (mut alone, mut again) = (Vec::new(), Vec::new());
     // The lock has been held and given back before the first round.
-    warm_up(world, &cluster, &watch).await?;
+    warm_up(world, cluster, &watch).await?;
     for round in 0..rounds {
         let label = format!("start-{round}");
-        alone.push(start(world, &cluster, &watch, &label, &[NO_LOCK]).await?);
+        alone.push(start(world, cluster, &watch, &label, &[NO_LOCK]).await?);
         let label = format!("restart-{round}");
-        again.push(start(world, &cluster, &watch, &label, &[]).await?);
+        again.push(start(world, cluster, &watch, &label, &[]).await?);
     }
     let (alone, again) = (median(&alone), median(&again));
     let mut table = Table::new(
