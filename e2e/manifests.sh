@@ -73,7 +73,7 @@ END
 operator_types
 
 # As they are, word for word: in the namespace that they name, beside what the world has there.
-for one in . ha drop-in tutorial monitoring kafka kafka/smoke kafka/control-plane kafka/doughgle; do
+for one in . ha drop-in tutorial monitoring tutorial-control-plane kafka kafka/smoke kafka/control-plane kafka/doughgle; do
     kubectl apply --dry-run=server --validate=strict -k "$MANIFESTS/$one" >/dev/null
 done
 
@@ -81,6 +81,7 @@ folder . restricted 7 app=nfs-client-provisioner:1
 folder ha restricted 8 app=nfs-client-provisioner:2
 folder drop-in privileged 7 app=nfs-client-provisioner:1
 folder tutorial privileged 7 app=nfs-client-provisioner:1
+folder tutorial-control-plane privileged 7 app=nfs-client-provisioner:1
 folder kafka restricted 3 app=kafka-app:3
 folder kafka/smoke restricted 2 app=kafka-smoke:1
 folder kafka/control-plane restricted 3 app=kafka-app:3

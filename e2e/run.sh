@@ -93,6 +93,7 @@ fi
 if [ "$what" = scenarios ]; then
     stage "the API server's double" conformance
     stage manifests "$E2E/manifests.sh"
+    stage finalizer "$E2E/finalizer.sh"
     stage monitoring "$E2E/monitoring.sh"
     stage chart "$E2E/chart.sh"
     if [ "${E2E_IMAGE:-1}" != 0 ]; then

@@ -105,6 +105,7 @@ fn every_file_names_the_image_of_this_version() {
     }
     assert!(read("Makefile").contains(&format!("IMAGE ?= {IMAGE}\n")));
     assert!(read("Dockerfile").contains(&format!("ARG VERSION={VERSION}\n")));
+    assert!(read("CHANGELOG.md").contains(&format!("\n## {VERSION}\n")));
     let chart = read("charts/nfs-subdir-external-provisioner/Chart.yaml");
     assert_eq!(values(&chart, "appVersion"), [VERSION]);
 }
@@ -280,4 +281,84 @@ fn every_value_of_the_go_chart_is_a_value_of_this_one() {
     let mut found = Vec::new();
     missing(&go, &ours, "", &mut found);
     assert_eq!(found, Vec::<String>::new());
+}
+
+/// The lines of a text's fenced blocks, without what stands behind them as a comment.
+fn commands(text: &str) -> Vec<&str> {
+    let blocks = text.split("\n```").skip(1).step_by(2);
+    blocks
+        .flat_map(|block| block.lines().skip(1))
+        .map(|line| line.split("  #").next().unwrap_or(line).trim_end())
+        .collect()
+}
+
+#[test]
+fn both_quick_starts_have_the_same_commands() {
+    let (english, chinese) = (read("docs/quickstart.md"), read("docs/quickstart.zh.md"));
+    assert!(commands(&english).len() > 30);
+    assert_eq!(commands(&english), commands(&chinese));
+    // Beside the blocks: what is to be done on clusters of control-plane nodes only, with the other image, and in the end.
+    for told in [
+        "kubectl describe nodes | grep Taints",
+        "manifests/tutorial-control-plane",
+        "kubectl apply -k manifests/kafka/control-plane",
+        "kubectl apply -k manifests/kafka/doughgle",
+        r#"--overrides='{"spec":{"tolerations":[{"key":"node-role.kubernetes.io/control-plane","operator":"Exists"}]}}'"#,
+        "operations.md#taking-the-provisioner-away",
+    ] {
+        assert!(english.contains(told), "{told}");
+        assert!(chinese.contains(told), "{told}");
+    }
+}
+
+/// The others are made to, by the component `manifests/control-plane`.
+#[test]
+fn what_the_quick_start_runs_once_tolerates_the_control_planes_taint() {
+    let pod = objects("manifests/examples/pod.yaml").remove(0)["spec"].clone();
+    let job = objects("manifests/kafka/smoke/job.yaml").remove(0);
+    for pod in [pod, job["spec"]["template"]["spec"].clone()] {
+        assert_eq!(
+            pod["tolerations"][0]["key"],
+            "node-role.kubernetes.io/control-plane"
+        );
+    }
+    for folder in ["tutorial-control-plane", "kafka/control-plane"] {
+        let whole = read(&format!("manifests/{folder}/kustomization.yaml"));
+        assert!(whole.contains("/control-plane\n"), "{folder}");
+    }
+}
+
+/// The address in the policy is that of the server: who sets the one has to set the other.
+#[test]
+fn the_kustomization_that_is_told_opens_the_way_to_the_server_that_it_names() {
+    let text = read("manifests/README.md");
+    let told = text.split("```").nth(1).unwrap().trim_start_matches("yaml");
+    let told: Value = serde_yaml_ng::from_str(told).unwrap();
+    let set = |kind: &str, path: &str| -> String {
+        let patches = told["patches"].as_array().unwrap();
+        let patch = patches.iter().find(|patch| patch["target"]["kind"] == kind);
+        let lines = patch.unwrap()["patch"].as_str().unwrap();
+        let operations: Vec<Value> = serde_yaml_ng::from_str(lines).unwrap();
+        let operation = operations.iter().find(|one| one["path"] == path);
+        operation.unwrap()["value"].as_str().unwrap().to_owned()
+    };
+    let server = set("Deployment", "/spec/template/spec/containers/0/env/1/value");
+    let cidr = "/spec/egress/1/to/0/ipBlock/cidr";
+    assert_eq!(set("NetworkPolicy", cidr), format!("{server}/32"));
+    let policy = objects("manifests/network-policy/networkpolicy.yaml").remove(0);
+    assert!(policy.pointer(cidr).is_some());
+    let base = objects("manifests/base/deployment.yaml").remove(0);
+    let variables = base["spec"]["template"]["spec"]["containers"][0]["env"].clone();
+    assert_eq!(variables[1]["name"], "NFS_SERVER");
+}
+
+#[test]
+fn a_budget_keeps_no_unready_pod_on_a_node() {
+    let mut budgets = objects("manifests/ha/pdb.yaml");
+    budgets.extend(objects("tests/chart/everything.yaml"));
+    let budgets = of_kind(&budgets, "PodDisruptionBudget");
+    assert_eq!(budgets.len(), 2);
+    for budget in budgets {
+        assert_eq!(budget["spec"]["unhealthyPodEvictionPolicy"], "AlwaysAllow");
+    }
 }

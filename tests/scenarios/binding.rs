@@ -19,6 +19,7 @@ pub fn scenarios() -> Vec<Scenario> {
         Scenario::of(a_claim_that_waits_for_a_consumer_is_bound_once_a_node_is_selected),
         Scenario::of(the_claims_of_a_stateful_set_are_bound),
         Scenario::of(fifty_claims_are_bound_and_fifty_volumes_deleted),
+        Scenario::of(a_claim_that_asks_for_more_keeps_its_volume_as_it_is),
     ]);
     all
 }
@@ -113,4 +114,26 @@ async fn fifty_claims_are_bound_and_fifty_volumes_deleted(stage: Stage) {
         stage.entries().is_empty().then_some(())
     })
     .await;
+}
+
+/// A class may have `allowVolumeExpansion`, as the Go chart's has. Nobody acts on it: the volume is as large as the share anyhow.
+async fn a_claim_that_asks_for_more_keeps_its_volume_as_it_is(stage: Stage) {
+    let class = stage
+        .class_from("grows", json!({"allowVolumeExpansion": true}))
+        .await;
+    let provisioner = stage.start();
+    let volume = stage.provision("data", &class).await;
+    let more = json!({"spec": {"resources": {"requests": {"storage": "5Gi"}}}});
+    stage.patch_claim("data", more).await;
+    stage.passed_by().await;
+
+    let claim = serde_json::to_value(stage.claims().get("data").await.unwrap()).unwrap();
+    assert_eq!(claim["spec"]["resources"]["requests"]["storage"], "5Gi");
+    assert_eq!(claim["status"]["phase"], "Bound");
+    assert_eq!(claim["status"]["capacity"]["storage"], "1Gi");
+    let now = stage.volumes().get(&name_of(&volume)).await.unwrap();
+    assert_eq!(now.spec, volume.spec);
+    assert_eq!(provisioner.log().with_all(&["WARN", "data"]), [""; 0]);
+    stage.delete_claim("data").await;
+    stage.gone(&volume).await;
 }
