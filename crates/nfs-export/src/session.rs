@@ -176,6 +176,11 @@ impl Session {
         {
             return Ok(Arc::clone(live));
         }
+        // Boxed, because seldom waited for: every call's future has room for this one.
+        Box::pin(self.next_live(lost)).await
+    }
+
+    async fn next_live(&self, lost: Option<u64>) -> Result<Arc<Live>, Cause> {
         let mut link = self.shared.link.subscribe();
         loop {
             match &*link.borrow_and_update() {

@@ -75,7 +75,11 @@ pub(super) async fn create_dir_all(
             live.handles.clear();
             continue;
         }
-        if let Some(created) = run.settle(&live, attempt).await? {
+        let settled = match attempt {
+            Ok(created) => return Ok(created),
+            failed => Box::pin(run.settle(&live, failed)).await?,
+        };
+        if let Some(created) = settled {
             return Ok(created);
         }
     }
@@ -87,12 +91,20 @@ impl Maker<'_> {
     async fn attempt(&self, live: &Arc<Live>, dir: &SubDir) -> Result<Created, Cause> {
         let parent = match dir.parent() {
             None => live.root.clone(),
-            Some(parent) => match self.session.walk_known(live, &parent).await? {
+            Some(parent) => match live.handles.get(&parent) {
                 Some(directory) => directory,
-                None => self.make_parents(live, &parent).await?,
+                None => Box::pin(self.parent(live, &parent)).await?,
             },
         };
         Ok(self.make(&parent, dir, Role::Last).await?.created)
+    }
+
+    /// The directory `path`, made where it is missing.
+    async fn parent(&self, live: &Live, path: &SubDir) -> Result<Directory, Cause> {
+        match self.session.walk_known(live, path).await? {
+            Some(directory) => Ok(directory),
+            None => self.make_parents(live, path).await,
+        }
     }
 
     /// Makes what is missing of `path`, outermost first.
@@ -110,7 +122,8 @@ impl Maker<'_> {
         Ok(at)
     }
 
-    /// Makes `path` in `parent`, or finds that it is there.
+    /// Makes `path` in `parent`, or finds that it is there. All but the usual answer is boxed: thousands of these may be under way, and each has
+    /// room for the largest of its arms.
     async fn make(&self, parent: &Directory, path: &SubDir, role: Role) -> Result<Made, Cause> {
         let args = MKDIR3args {
             where_: diropargs3 {
@@ -122,13 +135,18 @@ impl Maker<'_> {
         let start = Instant::now();
         let answer = self.session.change(&args, self.doubt).await?;
         match answer.result {
-            Ok(made) => self.finish(parent, path, made).await,
+            Ok(MKDIR3resok {
+                obj: Nfs3Option::Some(handle),
+                obj_attributes: Nfs3Option::Some(attributes),
+                ..
+            }) if self.has_mode(&attributes) => Ok(Made {
+                directory: Directory::new(handle, &attributes),
+                created: Created::New,
+            }),
+            Ok(made) => Box::pin(self.finish(parent, path, made)).await,
             Err((nfsstat3::NFS3ERR_EXIST, fail)) => {
-                let found = find(self.session, parent, path).await?;
-                let ours = answer.repeated
-                    && is_untouched(&found.attributes)
-                    && self.is_recent(&found, parent, fail, start).await?;
-                self.take(found, path, role, ours).await
+                let earlier = answer.repeated.then_some((start, fail));
+                Box::pin(self.find(parent, path, role, earlier)).await
             }
             Err((nfsstat3::NFS3ERR_NOTDIR, _)) => Err(Cause::NotADirectory(
                 path.parent().as_ref().map_or("/", SubDir::as_str).into(),
@@ -162,7 +180,25 @@ impl Maker<'_> {
         })
     }
 
-    /// Takes what is there. `ours`: an earlier copy of the call has made it.
+    /// Takes what is there; `earlier` where a copy of the call may have made it: when that was, and what was refused to the last.
+    async fn find(
+        &self,
+        parent: &Directory,
+        path: &SubDir,
+        role: Role,
+        earlier: Option<(Instant, MKDIR3resfail)>,
+    ) -> Result<Made, Cause> {
+        let found = find(self.session, parent, path).await?;
+        let ours = match earlier {
+            Some((start, fail)) if is_untouched(&found.attributes) => {
+                self.is_recent(&found, parent, fail, start).await?
+            }
+            _ => false,
+        };
+        self.take(found, path, role, ours).await
+    }
+
+    /// `ours`: an earlier copy of the call has made it.
     async fn take(
         &self,
         found: Found,
@@ -199,6 +235,10 @@ impl Maker<'_> {
         Ok(age < start.elapsed().as_nanos().cast_signed() + TICK)
     }
 
+    fn has_mode(&self, attributes: &fattr3) -> bool {
+        attributes.mode & PERMISSIONS == self.mode & PERMISSIONS
+    }
+
     /// Sets the mode where it is another one. A server that does not permit it has its way: the directory is somebody else's, and may be of use
     /// as it is.
     async fn see_to_mode(
@@ -207,7 +247,7 @@ impl Maker<'_> {
         attributes: &fattr3,
         path: &SubDir,
     ) -> Result<(), Cause> {
-        if attributes.mode & PERMISSIONS == self.mode & PERMISSIONS {
+        if self.has_mode(attributes) {
             return Ok(());
         }
         let args = SETATTR3args {

@@ -10,8 +10,7 @@ pub(super) struct Backoff {
     first: Duration,
     max: Duration,
     next: Duration,
-    /// For how long from the first delay on there are any.
-    patience: Option<Duration>,
+    /// No more delays after this.
     end: Option<Instant>,
 }
 
@@ -24,7 +23,6 @@ impl Backoff {
             first,
             max,
             next: first,
-            patience: None,
             end: None,
         }
     }
@@ -32,7 +30,7 @@ impl Backoff {
     /// For a server that asks for patience: 100 ms to 5 s, for `patience` in all.
     pub(super) fn patient(patience: Duration) -> Self {
         let mut backoff = Self::new(Duration::from_millis(100), Duration::from_secs(5));
-        backoff.patience = Some(patience);
+        backoff.end = Some(Instant::now() + patience);
         backoff
     }
 
@@ -50,12 +48,8 @@ impl Backoff {
     /// Sleeps; `false`, and at once, where that would go past the end.
     pub(super) async fn wait(&mut self) -> bool {
         let delay = self.next();
-        if let Some(patience) = self.patience {
-            // Most calls never wait, so the clock is not read before the first does.
-            let now = Instant::now();
-            if now + delay > *self.end.get_or_insert(now + patience) {
-                return false;
-            }
+        if self.end.is_some_and(|end| Instant::now() + delay > end) {
+            return false;
         }
         tokio::time::sleep(delay).await;
         true

@@ -64,7 +64,7 @@ impl Session {
     ) -> Result<Answer<C::Ok, C::Fail>, Cause> {
         let mut xid = self.shared.xid();
         let (mut repeated, mut losses, mut lost) = (false, 0, None);
-        let mut patience = Backoff::patient(PATIENCE);
+        let mut patience = None;
         loop {
             let live = self.live_after(lost).await?;
             let reply = live.mux.call(xid, &live.credential, args).await;
@@ -77,7 +77,10 @@ impl Session {
                     });
                 }
                 Ok(Nfs3Result::Err((nfsstat3::NFS3ERR_JUKEBOX, body))) => {
-                    if !patience.wait().await {
+                    // Boxed, as all that is seldom waited for: a call's future is moved and kept in great numbers.
+                    let patience =
+                        patience.get_or_insert_with(|| Box::new(Backoff::patient(PATIENCE)));
+                    if !Box::pin(patience.wait()).await {
                         return Ok(Answer {
                             result: Err((nfsstat3::NFS3ERR_JUKEBOX, body)),
                             repeated,
