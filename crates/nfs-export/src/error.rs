@@ -127,6 +127,9 @@ pub enum Cause {
         "{0:?} is on another file system; what is mounted inside a volume is not removed with it"
     )]
     OtherFileSystem(Box<str>),
+    /// A directory whose pages lead in circles, or go on without an entry: the server's cookies collide.
+    #[error("the server does not come to the end of {0:?}")]
+    Endless(Box<str>),
     /// A removal that had to leave something behind.
     #[error("{0}")]
     Leftovers(Arc<Leftovers>),

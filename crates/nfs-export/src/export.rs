@@ -3,6 +3,7 @@
 //! Each verb can be repeated: after an error, or when the process has died in the middle, calling it again finishes the work. None
 //! follows a symbolic link, and none touches anything outside the paths it was given.
 
+mod course;
 mod list;
 mod mkdir;
 mod remove;

@@ -119,6 +119,7 @@
 //! | `AUTH_TOOWEAK` | TellUser |
 //! | `AUTH_INVALIDRESP` | BackOff |
 //! | `AUTH_FAILED` | TellUser |
+//! | any other `auth_stat` | TellUser |
 //! | name not resolved | Reconnect |
 //! | no connection | Reconnect |
 //! | a service without an answer | BackOff |
@@ -137,14 +138,16 @@
 //! | no answer in time | BackOff |
 //! | not a directory | TellUser |
 //! | another file system | TellUser |
+//! | a directory without end | BackOff |
 //! | leftovers | TellUser |
 //!
-//! [`Cause::Unreachable`] is what the last dial met, with that one's recovery.
+//! [`Cause::Unreachable`] is what the last dial met, with that one's recovery. Whatever the recovery: [`Error::is_in_doubt`] says whether a
+//! change that was asked for may have been done all the same.
 //!
 //! # Removal
 //!
 //! [`Export::remove_dir_all`] keeps up to three quarters of the calls in flight busy with REMOVE and RMDIR, and reads at most eight directories
-//! at a time, page by page with READDIRPLUS (READDIR where the server has no other), each from cookie 0 again after something was removed
+//! at a time, page by page with READDIRPLUS (READDIR where the server has no other, or where a page of it cannot be decoded), each from cookie 0 again after something was removed
 //! from it. It holds some pages and the way down to each, whatever the size of the tree. Links are removed, never followed; what another
 //! file system is mounted on is left ([`Cause::OtherFileSystem`]); what may not be read or removed is left and reported with path and
 //! owner, while the rest goes ([`Cause::Leftovers`]). It says how far it is every 10 s in the log, in [`Progress`] and in [`Stats`].
@@ -157,7 +160,8 @@
 //! # What is bounded
 //!
 //! Calls in flight; the time of each; a reply (1 MiB over all its fragments, 4,096 fragments); every length inside a reply, checked before
-//! anything is allocated; known handles; directories a removal knows, its depth, and the names it reports.
+//! anything is allocated; known handles; directories a removal knows, its depth, and the names it reports; pages of a
+//! directory that lead nowhere ([`Cause::Endless`]).
 //!
 //! # Inside
 //!

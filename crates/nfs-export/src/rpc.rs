@@ -25,6 +25,7 @@ pub use shape::Malformed;
 
 /// Why a connection was given up. One value, shared by every call that waited on it.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Broken {
     /// End of file between two replies.
     #[error("the server closed the connection")]
@@ -71,6 +72,7 @@ pub(crate) enum CallError {
 
 /// The server's refusal of a call before its procedure saw it (RFC 5531 section 9).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum Refusal {
     /// PROG_UNAVAIL.
     #[error("the server does not serve this program (PROG_UNAVAIL)")]
@@ -103,4 +105,7 @@ pub enum Refusal {
     /// AUTH_ERROR: the credential was not accepted.
     #[error("the server refused the credential ({0})")]
     Auth(auth_stat),
+    /// AUTH_ERROR for a reason that only other flavors of credentials have (8 to 14 speak of Kerberos).
+    #[error("the server refused the credential (auth_stat {0})")]
+    OtherAuth(u32),
 }

@@ -41,7 +41,9 @@ pub(super) fn advice(cause: &Cause) -> Option<String> {
         }
         Cause::NotADirectory(_) => "move it away, or choose another name",
         Cause::OtherFileSystem(_) => "unmount it on the server",
-        Cause::Malformed(_) | Cause::Lost(_) | Cause::TimedOut(_) => return None,
+        Cause::Malformed(_) | Cause::Lost(_) | Cause::TimedOut(_) | Cause::Endless(_) => {
+            return None;
+        }
     };
     Some(text.into())
 }
@@ -73,7 +75,7 @@ fn of_refusal(refusal: Refusal) -> Option<&'static str> {
             "the export takes calls from ports below 1024 only (set securityContext.sysctls net.ipv4.ip_unprivileged_port_start=0, or \
              export with `insecure`), or only Kerberos (export with `sec=sys`)",
         ),
-        Refusal::Auth(_) => Some(KERBEROS),
+        Refusal::Auth(_) | Refusal::OtherAuth(_) => Some(KERBEROS),
         Refusal::ProgramUnavailable | Refusal::ProgramMismatch { .. } => {
             Some("enable NFS version 3 on the server")
         }

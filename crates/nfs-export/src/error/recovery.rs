@@ -20,9 +20,10 @@ impl Cause {
             Self::Mute { source, .. } => source.recovery(),
             Self::Resolve { .. } | Self::Connect { .. } => Recovery::Reconnect,
             // The server may be starting: its programs register one after the other.
-            Self::NotRegistered { .. } | Self::Malformed(_) | Self::TimedOut(_) => {
-                Recovery::BackOff
-            }
+            Self::NotRegistered { .. }
+            | Self::Malformed(_)
+            | Self::TimedOut(_)
+            | Self::Endless(_) => Recovery::BackOff,
             Self::Mount(refusal) => of_mount(refusal.status),
             Self::Nfs(status) => of_nfs(*status),
             Self::Refused(refusal) => of_refusal(*refusal),
@@ -51,6 +52,7 @@ impl Cause {
             | Self::TimedOut(_)
             | Self::NotADirectory(_)
             | Self::OtherFileSystem(_)
+            | Self::Endless(_)
             | Self::Leftovers(_) => false,
         }
     }
@@ -128,7 +130,8 @@ fn of_refusal(refusal: Refusal) -> Recovery {
         | Refusal::ProgramMismatch { .. }
         | Refusal::ProcedureUnavailable
         | Refusal::GarbageArguments
-        | Refusal::RpcMismatch { .. } => Recovery::TellUser,
+        | Refusal::RpcMismatch { .. }
+        | Refusal::OtherAuth(_) => Recovery::TellUser,
         Refusal::Auth(stat) => match stat {
             auth_stat::AUTH_OK => Recovery::RetryNow,
             auth_stat::AUTH_REJECTEDCRED
@@ -209,6 +212,7 @@ mod tests {
             ("GARBAGE_ARGS", Refusal::GarbageArguments),
             ("SYSTEM_ERR", Refusal::SystemError),
             ("RPC_MISMATCH", Refusal::RpcMismatch { low: 3, high: 3 }),
+            ("any other auth_stat", Refusal::OtherAuth(13)),
         ];
         let rest = rest.map(|(name, refusal)| (name.to_owned(), refusal));
         auth.chain(rest)
@@ -274,6 +278,7 @@ mod tests {
             ("no answer in time", Cause::TimedOut(Duration::ZERO)),
             ("not a directory", Cause::NotADirectory("a".into())),
             ("another file system", Cause::OtherFileSystem("a".into())),
+            ("a directory without end", Cause::Endless("a".into())),
             (
                 "leftovers",
                 Cause::Leftovers(Arc::new(Leftovers {
@@ -319,7 +324,7 @@ mod tests {
         let rows: BTreeMap<_, _> = all()
             .map(|(name, cause)| (name, format!("{:?}", cause.recovery())))
             .collect();
-        assert_eq!(rows.len(), 29 + 10 + 14 + 8 + 11);
+        assert_eq!(rows.len(), 29 + 10 + 15 + 9 + 11);
         assert_eq!(rows, documented());
     }
 

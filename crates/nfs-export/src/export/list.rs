@@ -1,6 +1,6 @@
 //! What a directory holds, a page at a time (RFC 1813 sections 3.3.16 and 3.3.17). Nothing here changes the share.
 //!
-//! A server whose cookies went bad is begun with anew, and one that goes in circles is left; what is asked for is bounded by the caller.
+//! A server whose cookies went bad is begun with anew, and one that goes in circles is an error; what is asked for is bounded by the caller.
 
 use std::sync::Arc;
 
@@ -8,6 +8,7 @@ use nfs3_types::nfs3::nfsstat3;
 
 use super::{
     Entry, Kind, Run,
+    course::Course,
     stat::{Cookie, Page, PageEntry, page, plain_page},
 };
 use crate::{
@@ -100,7 +101,7 @@ async fn read(
     let Some(directory) = session.walk(live, dir).await? else {
         return Ok(());
     };
-    let (mut cookie, mut restarts) = (Cookie::default(), 0);
+    let (mut cookie, mut course, mut restarts) = (Cookie::default(), Course::default(), 0);
     loop {
         let answer = match ask {
             Ask::Kinds => page(session, &directory.handle, cookie, live.page).await,
@@ -110,7 +111,7 @@ async fn read(
             Err(Cause::Nfs(nfsstat3::NFS3ERR_BAD_COOKIE)) if restarts < RESTARTS_MAX => {
                 restarts += 1;
                 take(Turn::Anew);
-                cookie = Cookie::default();
+                (cookie, course) = Default::default();
                 continue;
             }
             Err(Cause::Nfs(nfsstat3::NFS3ERR_NOENT)) => {
@@ -119,11 +120,13 @@ async fn read(
             }
             page => page?,
         };
-        let (next, eof) = (page.next, page.eof);
-        // A server whose cookie stands still would be asked for ever.
-        let stuck = next.at == cookie.at;
-        if !take(Turn::Page(page)) || eof || stuck {
+        let (next, eof, leads_on) = (page.next, page.eof, course.leads_on(&page));
+        if !take(Turn::Page(page)) || eof {
             return Ok(());
+        }
+        if !leads_on {
+            let path = dir.map_or(&*session.target().path, SubDir::as_str);
+            return Err(Cause::Endless(path.into()));
         }
         cookie = next;
     }

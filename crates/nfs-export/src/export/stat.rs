@@ -61,7 +61,7 @@ async fn stat_once(
     Ok(found.map(|found| Stat::from(&found.attributes)))
 }
 
-/// One page of a directory, by READDIR where the server has no READDIRPLUS.
+/// One page of a directory, by READDIR where the server has no READDIRPLUS, or none that can be decoded.
 pub(super) async fn page(
     session: &Session,
     directory: &nfs_fh3,
@@ -83,7 +83,8 @@ pub(super) async fn page(
             }
             Err((status, _)) => return Err(Cause::Nfs(status)),
         },
-        Err(Cause::Refused(crate::Refusal::ProcedureUnavailable)) => {
+        // One entry that cannot be decoded would hide all others of its page.
+        Err(Cause::Refused(crate::Refusal::ProcedureUnavailable) | Cause::Malformed(_)) => {
             return plain_page(session, directory, cookie, bytes).await;
         }
         Err(cause) => return Err(cause),

@@ -1,10 +1,16 @@
 //! The shape of replies, checked before they are decoded.
 //!
 //! `nfs3_types` allocates what a length inside a reply says before it reads that much. So each reply is walked once, without allocating:
-//! every length must fit what is left of the record, and nothing may be left at its end. RFC 1813 (NFS, MOUNT) and RFC 1833 (rpcbind) say
+//! every length must fit what is left of the record, and nothing may be left at its end. A number that no enum has is kept: it tells an
+//! administrator more than that something could not be decoded. RFC 1813 (NFS, MOUNT) and RFC 1833 (rpcbind) say
 //! which fields follow which.
 
-use nfs3_types::{rpc::auth_stat, xdr_codec::Unpack};
+use nfs3_types::{
+    mount::mountstat3,
+    nfs3::{ftype3, nfsstat3},
+    rpc::auth_stat,
+    xdr_codec::Unpack,
+};
 
 use super::{Refusal, proc::Proc};
 
@@ -23,6 +29,7 @@ const ANY: usize = usize::MAX;
 
 /// What is wrong with a reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum Malformed {
     /// It ends before its last field, or a length in it says more than there is.
     #[error("it is cut short")]
@@ -36,6 +43,12 @@ pub enum Malformed {
     /// A value that the protocol does not have.
     #[error("a field has a value that the protocol does not have")]
     Value,
+    /// An `nfsstat3` or `mountstat3` that RFC 1813 does not have.
+    #[error("it has status {0}, which the protocol does not have")]
+    Status(u32),
+    /// An `ftype3` that RFC 1813 does not have.
+    #[error("it speaks of an object of type {0}, which the protocol does not have")]
+    Kind(u32),
     /// It is a call, or the answer to another one.
     #[error("it is no reply to this call")]
     NotAReply,
@@ -67,7 +80,7 @@ pub(crate) fn check(proc: Proc, record: &[u8]) -> Result<Head, Malformed> {
     } else {
         let results = record.len() - walk.0.len();
         let status = if proc.has_status() {
-            Some(walk.word()?)
+            Some(walk.status(proc)?)
         } else {
             None
         };
@@ -120,12 +133,29 @@ impl Walk<'_> {
                 high: self.word()?,
             }),
             1 => {
-                let stat = self.word()?.to_be_bytes();
-                auth_stat::unpack(&mut &stat[..])
-                    .map(|(stat, _)| Refusal::Auth(stat))
-                    .map_err(|_| Malformed::Value)
+                let stat = self.word()?;
+                Ok(match auth_stat::unpack(&mut &stat.to_be_bytes()[..]) {
+                    Ok((stat, _)) => Refusal::Auth(stat),
+                    Err(_) => Refusal::OtherAuth(stat),
+                })
             }
             _ => Err(Malformed::Value),
+        }
+    }
+
+    fn status(&mut self, proc: Proc) -> Result<u32, Malformed> {
+        match proc {
+            Proc::Mnt => self.known::<mountstat3>(Malformed::Status),
+            _ => self.known::<nfsstat3>(Malformed::Status),
+        }
+    }
+
+    /// A word that is one of the values of `T`.
+    fn known<T: Unpack>(&mut self, unknown: fn(u32) -> Malformed) -> Result<u32, Malformed> {
+        let word = self.word()?;
+        match T::unpack(&mut &word.to_be_bytes()[..]) {
+            Ok(_) => Ok(word),
+            Err(_) => Err(unknown(word)),
         }
     }
 
@@ -133,7 +163,7 @@ impl Walk<'_> {
     fn body(&mut self, proc: Proc, ok: bool) -> Result<(), Malformed> {
         match (proc, ok) {
             (Proc::Null, _) | (Proc::GetAttr | Proc::Mnt, false) => Ok(()),
-            (Proc::GetAttr, true) => self.skip(ATTRIBUTES),
+            (Proc::GetAttr, true) => self.object(),
             (Proc::SetAttr | Proc::Remove | Proc::RmDir, _) | (Proc::MkDir, false) => self.wcc(),
             (Proc::Rename, _) => self.wcc().and_then(|()| self.wcc()),
             (Proc::Lookup, true) => {
@@ -192,7 +222,12 @@ impl Walk<'_> {
     }
 
     fn attributes(&mut self) -> Result<(), Malformed> {
-        self.optional(|walk| walk.skip(ATTRIBUTES))
+        self.optional(Self::object)
+    }
+
+    fn object(&mut self) -> Result<(), Malformed> {
+        self.known::<ftype3>(Malformed::Kind)?;
+        self.skip(ATTRIBUTES - 4)
     }
 
     fn list(

@@ -138,8 +138,8 @@ impl CallError {
     fn is_unanswered(&self) -> bool {
         match self {
             Self::Lost { sent, .. } => *sent,
-            Self::TimedOut(_) | Self::Malformed(_) => true,
             Self::Refused(_) => false,
+            Self::TimedOut(_) | Self::Malformed(_) => true,
         }
     }
 }

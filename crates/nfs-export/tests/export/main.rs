@@ -12,4 +12,5 @@ mod logs;
 mod removal;
 mod restart;
 mod verbs;
+mod wire;
 mod world;

@@ -201,6 +201,7 @@ impl Runner {
                 let fate = None;
                 let ticket = Ticket {
                     xid,
+                    procedure: call.procedure,
                     fate,
                     in_flight,
                 };
@@ -210,6 +211,7 @@ impl Runner {
             fate => {
                 let ticket = Ticket {
                     xid,
+                    procedure: call.procedure,
                     fate,
                     in_flight,
                 };

@@ -12,6 +12,7 @@ use nfs3_types::nfs3::nfsstat3;
 use nfs3_types::rpc::auth_stat;
 
 use super::call::{Call, Procedure};
+use super::edit::Edit;
 
 /// A server's rules; clones see the same ones. They live on over restarts of the server.
 #[derive(Debug, Clone, Default)]
@@ -71,6 +72,8 @@ pub enum Effect {
     Truncated(usize),
     /// Executes, and sends this record in the answer's place.
     Garbage(Vec<u8>),
+    /// Executes, and sends the answer changed.
+    Edit(Edit),
 }
 
 /// Why a call that was understood as RPC cannot be carried out (RFC 5531, section 9).

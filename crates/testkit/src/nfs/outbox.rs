@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use super::call::Call;
+use super::call::{Call, Procedure};
 use super::fault::Effect;
 use super::log::InFlight;
 use super::record::{MAX_RECORD, frame};
@@ -15,6 +15,7 @@ use super::record::{MAX_RECORD, frame};
 #[derive(Debug)]
 pub(super) struct Ticket {
     pub(super) xid: u32,
+    pub(super) procedure: Procedure,
     pub(super) fate: Option<Effect>,
     pub(super) in_flight: InFlight,
 }
@@ -64,6 +65,10 @@ impl Outbox {
                 frame(&reply, MAX_RECORD)
             }
             Some(Effect::Garbage(record)) => frame(&record, MAX_RECORD),
+            Some(Effect::Edit(edit)) => {
+                edit.apply(ticket.procedure, &mut reply);
+                frame(&reply, MAX_RECORD)
+            }
             _ => frame(&reply, MAX_RECORD),
         };
         self.send(wire, ticket.in_flight);

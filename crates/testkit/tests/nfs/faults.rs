@@ -9,7 +9,7 @@ use nfs3_client::nfs3_types::nfs3::{
     RENAME3args, RMDIR3args, SETATTR3args, cookieverf3, nfsstat3,
 };
 use nfs3_client::nfs3_types::rpc::auth_stat;
-use testkit::nfs::{AcceptError, Effect, Procedure, Rule};
+use testkit::nfs::{AcceptError, Edit, Effect, Procedure, Rule};
 
 use crate::client::{
     CAP, EXPORT, mk_client, mk_mode, mk_name, mk_root, mk_world, mkdir, mount, mount_status, status,
@@ -268,4 +268,74 @@ async fn what_is_no_answer_is_sent_as_it_is() {
         .wait_until(CAP, |log| log.in_flight() == 0)
         .await
         .unwrap();
+}
+
+#[tokio::test]
+async fn a_terse_answer_has_nothing_optional_and_still_decodes() {
+    let world = mk_world(|b| b).await;
+    let mut client = mk_client(&world.server).await;
+    let root = client.root_nfs_fh3();
+    world
+        .server
+        .faults()
+        .inject(Rule::on_file_operations(Effect::Edit(Edit::terse())));
+    let args = MKDIR3args {
+        where_: mk_name(&root, b"d"),
+        attributes: mk_mode(0o777),
+    };
+    let made = client.mkdir(&args).await.unwrap().unwrap();
+    assert!(made.obj.is_none() && made.obj_attributes.is_none());
+    assert!(made.dir_wcc.before.is_none() && made.dir_wcc.after.is_none());
+    let what = mk_name(&root, b"d");
+    let found = client.lookup(&LOOKUP3args { what }).await.unwrap().unwrap();
+    assert!(found.obj_attributes.is_none() && found.dir_attributes.is_none());
+    let page = READDIRPLUS3args {
+        dir: root.clone(),
+        cookie: 0,
+        cookieverf: cookieverf3::default(),
+        dircount: 4096,
+        maxcount: 32768,
+    };
+    let page = client.readdirplus(&page).await.unwrap().unwrap();
+    let entries = page.reply.entries.into_inner();
+    assert!(page.reply.eof && entries.iter().any(|entry| entry.name.0.as_ref() == b"d"));
+    for entry in entries {
+        assert!(entry.name_attributes.is_none() && entry.name_handle.is_none());
+    }
+    let object = found.object;
+    client
+        .getattr(&GETATTR3args { object })
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(
+        mkdir(&mut client, &root, b"d", 0o777).await.map(drop),
+        Err(nfsstat3::NFS3ERR_EXIST)
+    );
+}
+
+#[tokio::test]
+async fn an_answer_may_keep_its_handles_or_be_changed_at_will() {
+    let world = mk_world(|b| b).await;
+    let mut client = mk_client(&world.server).await;
+    let root = client.root_nfs_fh3();
+    let faults = world.server.faults();
+    let terse = Effect::Edit(Edit::terse_but_handles());
+    faults.inject(Rule::on(Procedure::MKDIR, terse));
+    let args = MKDIR3args {
+        where_: mk_name(&root, b"d"),
+        attributes: mk_mode(0o777),
+    };
+    let made = client.mkdir(&args).await.unwrap().unwrap();
+    assert!(made.obj.is_some() && made.obj_attributes.is_none());
+    let denied = Edit::new(|reply| {
+        *reply = [1_u32, 1, 1, 5].map(u32::to_be_bytes).concat();
+    });
+    faults.inject(Rule::on(Procedure::GETATTR, Effect::Edit(denied)));
+    let object = root;
+    let refused = client.getattr(&GETATTR3args { object }).await;
+    assert!(matches!(
+        refused,
+        Err(RpcError::Auth(auth_stat::AUTH_TOOWEAK))
+    ));
 }

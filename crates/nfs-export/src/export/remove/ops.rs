@@ -3,7 +3,7 @@
 use nfs3_types::nfs3::{REMOVE3args, RMDIR3args, diropargs3, nfs_fh3, nfsstat3};
 
 use crate::{
-    Cause,
+    Cause, Malformed,
     export::stat::{Cookie, Page, page},
     session::{Doubt, Found, Session},
 };
@@ -71,8 +71,14 @@ pub(super) async fn perform(session: &Session, bytes: u32, doubt: &Doubt, op: Op
             Done::Unlinked(dir, name, unlinked)
         }
         Op::Look { dir, handle, name } => {
-            let found = session.lookup(&handle, &name).await;
-            Done::Looked(dir, name, found)
+            match session.lookup(&handle, &name).await {
+                // Of a type of its own: whatever it is, it is no directory.
+                Err(Cause::Malformed(Malformed::Kind(_))) => {
+                    let unlinked = unlink(session, &handle, &name, doubt).await;
+                    Done::Unlinked(dir, name, unlinked)
+                }
+                found => Done::Looked(dir, name, found),
+            }
         }
         Op::Rmdir { dir, parent, name } => {
             Done::Rmdired(dir, rmdir(session, &parent, &name, doubt).await)

@@ -31,7 +31,7 @@ const SCANS_MAX: usize = 8;
 const NODES_MAX: usize = 8192;
 /// Levels: each costs a handle and a name, some 400 bytes at most.
 const DEPTH_MAX: u32 = 32_768;
-/// Passes over a directory that change nothing before it is left.
+/// Passes over a directory that remove nothing before it is left.
 const IDLE_MAX: u32 = 16;
 
 /// The directory to remove.
@@ -127,6 +127,10 @@ impl Tree {
                 }
                 self.answered(id);
             }
+            Done::Looked(id, name, Err(cause @ Cause::Malformed(_))) => {
+                self.stuck(id, name, None, cause);
+                self.answered(id);
+            }
             Done::Looked(id, name, result) => self.looked(id, name, sort(result)?),
             Done::Rmdired(id, result) => return self.rmdired(id, sort(result)?),
         }
@@ -145,8 +149,14 @@ impl Tree {
 
     fn scanned(&mut self, id: Id, page: Page) {
         let node = &mut self.nodes[id];
-        node.eof = page.eof || page.next.at == node.cookie.at;
+        node.eof = page.eof;
         node.cookie = page.next;
+        if !node.eof && !node.course.leads_on(&page) {
+            node.eof = true;
+            let path = self.nodes.path(id, None);
+            self.nodes[id].unreadable = Some(Cause::Endless(path.into()));
+        }
+        let node = &mut self.nodes[id];
         // Held until the whole page is queued, so that no answer finds the directory done before that.
         node.outstanding += 1;
         for entry in page.entries {
@@ -240,7 +250,8 @@ impl Tree {
         if node.outstanding > 0 {
             return;
         }
-        if !node.forward_only && (node.again || (node.changed && !node.eof)) {
+        let is_partly_read = !node.eof || node.unreadable.is_some();
+        if !node.forward_only && (node.again || (node.changed && is_partly_read)) {
             self.rescan(id);
         } else if !node.eof {
             self.scans.push(id);
@@ -253,16 +264,11 @@ impl Tree {
 
     fn rescan(&mut self, id: Id) {
         let node = &mut self.nodes[id];
-        node.idle = if node.changed { 0 } else { node.idle + 1 };
+        node.idle = if node.progressed { 0 } else { node.idle + 1 };
         if node.idle > IDLE_MAX {
-            let owner = node.owner;
-            self.failures.add(
-                self.nodes.path(id, None),
-                Some(owner),
-                Cause::Nfs(nfsstat3::NFS3ERR_NOTEMPTY),
-            );
-            self.leave(id);
-            return;
+            // A server may show what is gone: it may be empty all the same.
+            node.unreadable = Some(Cause::Nfs(nfsstat3::NFS3ERR_NOTEMPTY));
+            return self.rmdir(id);
         }
         node.start_over();
         self.scans.push(id);

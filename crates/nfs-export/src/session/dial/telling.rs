@@ -33,6 +33,7 @@ fn way(cause: &Cause) -> u8 {
         | Cause::Nfs(_)
         | Cause::NotADirectory(_)
         | Cause::OtherFileSystem(_)
+        | Cause::Endless(_)
         | Cause::Leftovers(_) => 5,
     }
 }

@@ -33,7 +33,7 @@ impl Tree {
             }
             _ => {
                 // It may be empty all the same.
-                node.unreadable = Some(status);
+                node.unreadable = Some(Cause::Nfs(status));
                 self.rmdir(id);
             }
         }
@@ -47,7 +47,7 @@ impl Tree {
         result: Result<Emptied, nfsstat3>,
     ) -> Result<(), Cause> {
         let node = &self.nodes[id];
-        let (owner, unreadable) = (node.owner, node.unreadable);
+        let (owner, unreadable) = (node.owner, node.unreadable.clone());
         match (result, unreadable) {
             (Ok(Emptied::Removed), _) => {
                 self.removed.directories += 1;
@@ -70,7 +70,12 @@ impl Tree {
                 }
                 self.vanished(id);
             }
-            (Ok(Emptied::NotEmpty) | Err(_), Some(status)) | (Err(status), None) => {
+            (Ok(Emptied::NotEmpty) | Err(_), Some(cause)) => {
+                self.failures
+                    .add(self.nodes.path(id, None), Some(owner), cause);
+                self.leave(id);
+            }
+            (Err(status), None) => {
                 self.failures
                     .add(self.nodes.path(id, None), Some(owner), Cause::Nfs(status));
                 self.leave(id);
@@ -82,6 +87,7 @@ impl Tree {
     pub(super) fn entry_gone(&mut self, id: Id, by_us: bool) {
         self.removed.files += u64::from(by_us);
         self.nodes[id].changed = true;
+        self.nodes[id].progressed |= by_us;
     }
 
     /// What a failed REMOVE or LOOKUP of `name` in `id` means.
@@ -111,6 +117,7 @@ impl Tree {
             self.failures.names += 1;
             node.stuck.insert(name);
             node.changed = true;
+            node.progressed = true;
         } else {
             // Not remembered, so it must not be met again: no more passes over this directory.
             node.forward_only = true;
@@ -121,6 +128,7 @@ impl Tree {
     fn gone(&mut self, id: Id) {
         if let Some((parent, _)) = self.close(id) {
             self.nodes[parent].changed = true;
+            self.nodes[parent].progressed = true;
             self.settled.push(parent);
         }
     }

@@ -5,10 +5,14 @@ use std::{
     ops::{Index, IndexMut},
 };
 
-use nfs3_types::nfs3::{nfs_fh3, nfsstat3};
+use nfs3_types::nfs3::nfs_fh3;
 
 use super::super::ops::Id;
-use crate::{error::Owner, export::stat::Cookie};
+use crate::{
+    Cause,
+    error::Owner,
+    export::{course::Course, stat::Cookie},
+};
 
 /// Components shown at the end of a path that is too long to show.
 const TAIL: usize = 8;
@@ -25,6 +29,7 @@ pub(super) struct Node {
     pub(super) owner: Owner,
     pub(super) depth: u32,
     pub(super) cookie: Cookie,
+    pub(super) course: Course,
     /// The last page was the last.
     pub(super) eof: bool,
     /// Entries of the page without an answer.
@@ -33,14 +38,16 @@ pub(super) struct Node {
     pub(super) children: u32,
     /// Something was removed, or found to be stuck, since the last pass began.
     pub(super) changed: bool,
+    /// Of that, something that is not seen again by the next pass.
+    pub(super) progressed: bool,
     /// It holds entries that were left for another pass.
     pub(super) again: bool,
-    /// Passes in a row that changed nothing.
+    /// Passes in a row without progress.
     pub(super) idle: u32,
     /// Read to the end and left: it has more entries that cannot be removed than are remembered.
     pub(super) forward_only: bool,
-    /// Why it could not be read.
-    pub(super) unreadable: Option<nfsstat3>,
+    /// Why it could not be read, or not to its end.
+    pub(super) unreadable: Option<Cause>,
     /// Names in it that cannot be removed.
     pub(super) stuck: HashSet<Vec<u8>>,
 }
@@ -64,10 +71,12 @@ impl Node {
             owner,
             depth: 0,
             cookie: Cookie::default(),
+            course: Course::default(),
             eof: false,
             outstanding: 0,
             children: 0,
             changed: false,
+            progressed: false,
             again: false,
             idle: 0,
             forward_only: false,
@@ -79,8 +88,11 @@ impl Node {
     /// Back to cookie 0.
     pub(super) fn start_over(&mut self) {
         self.cookie = Cookie::default();
+        self.course = Course::default();
+        self.unreadable = None;
         self.eof = false;
         self.changed = false;
+        self.progressed = false;
         self.again = false;
     }
 }
