@@ -19,6 +19,7 @@ use self::follow::follow;
 use self::volumes::Volumes;
 use super::paths::Paths;
 use super::queue::Queue;
+use crate::plan;
 use crate::plan::facts::{Claim, Class, Volume};
 use crate::plan::occupied::Occupied;
 use crate::plan::shares::{Served, Share};
@@ -189,6 +190,11 @@ impl Stores {
     /// A class, whoever's it is.
     pub fn class(&self, name: &str) -> Option<Arc<Class>> {
         read(&self.classes).get(name)
+    }
+
+    /// All classes as they are now.
+    pub fn classes(&self) -> Arc<plan::volume::Classes> {
+        read(&self.classes).all()
     }
 
     /// The shares that the default and the classes name.

@@ -17,7 +17,7 @@ use super::failure::Failure;
 use super::queue::Done;
 use super::stores::VolumeKey;
 use super::{Context, away};
-use crate::plan::facts::{Class, Volume};
+use crate::plan::facts::Volume;
 use crate::plan::volume::{self as plan, KeepData, Surroundings, VolumePlan};
 use crate::telemetry::metrics::Attempt;
 
@@ -31,13 +31,6 @@ const MOMENT: Duration = Duration::from_millis(200);
 /// How soon to look again where another volume goes first, which can take as long as its removal does.
 const WHILE: Duration = Duration::from_secs(3);
 
-/// A volume and its class, as the stores have them.
-#[derive(Debug)]
-struct Observed {
-    volume: Arc<Volume>,
-    class: Option<Arc<Class>>,
-}
-
 /// What every line about a volume bears: its claim's name and its own, in the same fields as the lines about the claim.
 pub(super) fn span(ctx: &Context, key: &VolumeKey) -> Span {
     let volume = ctx.stores.volume(key);
@@ -47,7 +40,7 @@ pub(super) fn span(ctx: &Context, key: &VolumeKey) -> Span {
 
 /// Works on one volume once, within its [`span`].
 pub(super) async fn attempt(ctx: &Context, key: VolumeKey) -> Done {
-    let Some((seen, plan)) = look(ctx, &key).await else {
+    let Some((volume, plan)) = look(ctx, &key).await else {
         ctx.paths.stayed(&key);
         return Done::Settled; // gone
     };
@@ -59,68 +52,59 @@ pub(super) async fn attempt(ctx: &Context, key: VolumeKey) -> Done {
             debug!(?why, "nothing to do");
             Done::Settled
         }
-        VolumePlan::Wait(what) => {
-            debug!(?what, "not yet");
-            Done::Later(match what {
-                plan::Wait::DirectoryIsArriving(_) => MOMENT,
-                plan::Wait::GoesLater(_) => WHILE,
-            })
-        }
-        VolumePlan::Refuse(refusal) => {
-            // Brought back by a change of a class or of the volume, and by the clock: what serves its share may change without either.
-            warn!(reason = refusal.message, "volume not deleted");
-            ctx.warn(&*seen.volume, "VolumeFailedDelete", refusal.message.clone());
-            ctx.metrics.delete().begin(&seen.volume.class).failed();
+        VolumePlan::Wait(what @ plan::Wait::DirectoryIsArriving(_)) => later(what, MOMENT),
+        VolumePlan::Wait(what @ plan::Wait::GoesLater(_)) => later(what, WHILE),
+        // Brought back by a change of a class or of the volume, and by the clock: what serves its share may change without either.
+        VolumePlan::Wait(plan::Wait::IsHeldUp(why)) | VolumePlan::Refuse(why) => {
+            warn!(reason = why.message, "volume not deleted");
+            ctx.warn(&*volume, "VolumeFailedDelete", why.message.clone());
+            ctx.metrics.delete().begin(&volume.class).failed();
             Done::Failed
         }
         work => {
-            let timing = ctx.metrics.delete().begin(&seen.volume.class);
-            let outcome = act(ctx, &Decided::new(&seen, work)).await; // share and API server
+            let counts = !matches!(work, VolumePlan::RemoveFinalizer(_));
+            let timing = counts.then(|| ctx.metrics.delete().begin(&volume.class));
+            let outcome = act(ctx, &Decided::new(&volume, work)).await; // share and API server
             if let Err(Failure::Outdated) = outcome {
                 ctx.hindsight.clear_up(&ctx.stores).await; // API server, where the watch has missed something
             }
-            report(ctx, &seen.volume, work, outcome, timing)
+            report(ctx, &volume, work, outcome, timing)
         }
     }
 }
 
+fn later(what: &plan::Wait, delay: Duration) -> Done {
+    debug!(?what, "not yet");
+    Done::Later(delay)
+}
+
 /// What there is, and what is to be done about it; decided on a view as late as the decision needs.
-async fn look(ctx: &Context, key: &VolumeKey) -> Option<(Observed, VolumePlan)> {
+async fn look(ctx: &Context, key: &VolumeKey) -> Option<(Arc<Volume>, VolumePlan)> {
     loop {
-        let seen = observe(ctx, key)?;
-        let plan = decide(ctx, &seen); // no client
+        let volume = ctx.stores.volume(key)?;
+        let plan = decide(ctx, &volume); // no client
         if !plan.takes_directory_away() || ctx.hindsight.is_clear() {
-            return Some((seen, plan));
+            return Some((volume, plan));
         }
         ctx.hindsight.clear_up(&ctx.stores).await; // API server, once a term
     }
 }
 
-// --- observe ---
-
-fn observe(ctx: &Context, key: &VolumeKey) -> Option<Observed> {
-    Some(beside_its_class(ctx, ctx.stores.volume(key)?))
-}
-
-fn beside_its_class(ctx: &Context, volume: Arc<Volume>) -> Observed {
-    let class = ctx.stores.class(&volume.class);
-    Observed { volume, class }
-}
-
 // --- plan ---
 
-fn decide(ctx: &Context, seen: &Observed) -> VolumePlan {
-    let (served, parting) = (ctx.stores.served(), ctx.paths.parting());
-    let arriving = ctx.paths.arriving(&seen.volume.name);
+fn decide(ctx: &Context, volume: &Volume) -> VolumePlan {
+    let (served, classes) = (ctx.stores.served(), ctx.stores.classes());
+    let (parting, arriving) = (ctx.paths.parting(), ctx.paths.arriving(&volume.name));
     ctx.stores.occupied(|occupied| {
         let around = Surroundings {
+            provisioner: &ctx.provisioner,
             served: &served,
-            class: plan::deciding(&seen.volume, seen.class.as_deref(), &ctx.provisioner),
+            classes: &classes,
             occupied,
             arriving: &arriving,
             parting: &parting,
         };
-        plan::decide(&seen.volume, &around)
+        plan::decide(volume, &around)
     })
 }
 
@@ -132,7 +116,7 @@ async fn act(ctx: &Context, decided: &Decided<'_>) -> Result<(), Failure> {
         VolumePlan::Archive(archive) => away::archive(ctx, decided, archive).await?,
         VolumePlan::Delete(delete) => away::remove(ctx, decided, delete).await?,
         VolumePlan::KeepData(keep) => return part(ctx, decided, keep).await,
-        VolumePlan::RemoveFinalizer => {
+        VolumePlan::RemoveFinalizer(_) => {
             decided.still_holds(ctx).await?;
             return release(ctx, volume).await;
         }
@@ -180,16 +164,14 @@ fn report(
     volume: &Volume,
     plan: &VolumePlan,
     outcome: Result<(), Failure>,
-    timing: Attempt,
+    timing: Option<Attempt>,
 ) -> Done {
     match outcome {
         Ok(()) => {
-            timing.succeeded();
-            if let VolumePlan::KeepData(keep) = plan {
-                warn!(holder = %keep.holder, "directory kept for another volume");
-                ctx.warn(volume, "VolumeFailedDelete", keep.message.clone());
+            if let Some(timing) = timing {
+                timing.succeeded();
             }
-            info!("volume deleted");
+            done(ctx, volume, plan);
             Done::Settled
         }
         Err(
@@ -202,11 +184,34 @@ fn report(
             Done::Later(MOMENT)
         }
         Err(failure) => {
-            timing.failed();
+            if let Some(timing) = timing {
+                timing.failed();
+            }
             let reason = failure.message();
             ctx.note(&failure, &reason, "deletion failed");
             ctx.warn(volume, "VolumeFailedDelete", reason);
             Done::Failed
         }
     }
+}
+
+/// What was done, beside what was said of the directory where it was moved.
+fn done(ctx: &Context, volume: &Volume, plan: &VolumePlan) {
+    let place = volume.place().map(display);
+    match plan {
+        VolumePlan::RemoveFinalizer(farewell) => {
+            if let Some(message) = &farewell.message {
+                ctx.warn(volume, "VolumeFailedDelete", message.clone());
+            }
+            info!(place, "finalizer removed, directory stays");
+            return;
+        }
+        VolumePlan::KeepData(keep) => {
+            warn!(holder = %keep.holder, "directory kept for another volume");
+            ctx.warn(volume, "VolumeFailedDelete", keep.message.clone());
+        }
+        VolumePlan::Retain => info!(place, "directory stays"),
+        _ => {}
+    }
+    info!("volume deleted");
 }

@@ -1,6 +1,7 @@
 //! Nothing is deleted that is not provably nobody else's.
 
 use k8s_openapi::api::core::v1::PersistentVolume;
+use kube::api::DeleteParams;
 use serde_json::{Value, json};
 use testkit::nfs::{Effect, Procedure, Rule};
 
@@ -20,6 +21,8 @@ pub fn scenarios() -> Vec<Scenario> {
         Scenario::of(volumes_of_others_protect_their_directories),
         Scenario::of(empty_parents_go_with_their_last_volume_and_others_stay),
         Scenario::of(all_volumes_of_one_directory_deleted_at_once_take_it_along),
+        Scenario::of(what_is_to_be_kept_is_not_left_to_a_volume_that_deletes),
+        Scenario::of(a_volume_that_waits_for_one_that_is_refused_says_so),
         Scenario::of(a_directory_left_under_the_name_of_one_on_its_way_out_goes_too),
         Scenario::of(a_directory_of_which_nobody_knows_whether_it_was_moved_is_given_to_nobody)
             .alone()
@@ -175,6 +178,81 @@ async fn all_volumes_of_one_directory_deleted_at_once_take_it_along(stage: Stage
     for volume in &volumes {
         stage.gone(volume).await;
     }
+    assert_eq!(stage.entries(), [""; 0]);
+}
+
+/// Several volumes with a part in each other's directories, each of a class of its own, are all released by the time that anybody looks.
+async fn what_is_to_be_kept_is_not_left_to_a_volume_that_deletes(stage: Stage) {
+    const VOLUMES: [(&str, &str, &str); 6] = [
+        ("outer", "one", "delete"),
+        ("inner", "one/inner", "archive"),
+        ("first", "two", "archive"),
+        ("second", "two", "delete"),
+        ("around", "three", "delete"),
+        ("within", "three/within", "retain"),
+    ];
+    let mut volumes = Vec::new();
+    let provisioner = stage.start();
+    for (name, pattern, policy) in VOLUMES {
+        let parameters = json!({"onDelete": policy, "pathPattern": pattern});
+        let class = stage.class(name, parameters).await;
+        volumes.push(stage.provision(name, &class).await);
+        stage.write(pattern, name);
+    }
+    provisioner.kill();
+    for (volume, (name, _, _)) in volumes.iter().zip(VOLUMES) {
+        stage.delete_claim(name).await;
+        stage.volume_is(&name_of(volume), "Released").await;
+    }
+    let _provisioner = stage.start_with(&stage.settings().with("ENABLE_LEADER_ELECTION", "false"));
+    for volume in &volumes {
+        stage.gone(volume).await;
+    }
+    assert_eq!(
+        stage.entries(),
+        ["archived-inner", "archived-two", "three"],
+        "outer alone goes"
+    );
+    assert!(stage.dir("archived-inner").join("inner").is_file());
+    for name in ["first", "second"] {
+        assert!(stage.dir("archived-two").join(name).is_file(), "{name}");
+    }
+    assert!(stage.dir("three/within").join("within").is_file());
+    let left = ["is left to", "archives it", &name_of(&volumes[2])];
+    let second = name_of(&volumes[3]);
+    stage.event(&second, "VolumeFailedDelete", &left).await;
+}
+
+async fn a_volume_that_waits_for_one_that_is_refused_says_so(stage: Stage) {
+    let outer = del(&stage, "outer", "outer").await;
+    let parameters = json!({"archiveOnDelete": "nope", "pathPattern": "outer/inner"});
+    let inner = stage.class("inner", parameters).await;
+    let _provisioner = stage.start();
+    let around = stage.provision("around", &outer).await;
+    let within = stage.provision("within", &inner).await;
+    stage.write("outer/inner", "canary");
+    stage.delete_claim("within").await;
+    let refused = ["strconv.ParseBool"];
+    stage
+        .event(&name_of(&within), "VolumeFailedDelete", &refused)
+        .await;
+    stage.delete_claim("around").await;
+    let waits = [
+        "waits",
+        &*name_of(&within),
+        "lies inside",
+        "strconv.ParseBool",
+    ];
+    stage
+        .event(&name_of(&around), "VolumeFailedDelete", &waits)
+        .await;
+    assert!(stage.dir("outer/inner").join("canary").is_file());
+    let classes = stage.classes();
+    let how = DeleteParams::default();
+    classes.delete(&inner, &how).await.unwrap();
+    stage.class("inner", json!({"onDelete": "delete"})).await;
+    stage.gone(&within).await;
+    stage.gone(&around).await;
     assert_eq!(stage.entries(), [""; 0]);
 }
 

@@ -1,6 +1,5 @@
 //! All classes, and the shares that those of ours name.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use k8s_openapi::api::storage::v1::StorageClass;
@@ -9,19 +8,20 @@ use super::follow::Sink;
 use super::{Stores, write};
 use crate::plan::facts::Class;
 use crate::plan::shares::{Served, Share};
+use crate::plan::volume::Classes as ByName;
 
 /// Classes by name.
 #[derive(Debug)]
 pub(super) struct Classes {
     provisioner: Box<str>,
-    by_name: HashMap<Box<str>, Arc<Class>>,
+    by_name: Arc<ByName>,
     served: Arc<Served>,
 }
 
 /// Takes classes in from the watch.
 pub(super) struct Intake {
     stores: Arc<Stores>,
-    listing: HashMap<Box<str>, Arc<Class>>,
+    listing: ByName,
 }
 
 // === impl Classes ===
@@ -30,13 +30,17 @@ impl Classes {
     pub(super) fn new(provisioner: &str, default: Share) -> Self {
         Self {
             provisioner: provisioner.into(),
-            by_name: HashMap::new(),
+            by_name: Arc::default(),
             served: Arc::new(Served::new(default, [])),
         }
     }
 
     pub(super) fn get(&self, name: &str) -> Option<Arc<Class>> {
         self.by_name.get(name).cloned()
+    }
+
+    pub(super) fn all(&self) -> Arc<ByName> {
+        self.by_name.clone()
     }
 
     pub(super) fn served(&self) -> Arc<Served> {
@@ -67,14 +71,14 @@ impl Intake {
     pub(super) fn new(stores: Arc<Stores>) -> Self {
         Self {
             stores,
-            listing: HashMap::new(),
+            listing: ByName::default(),
         }
     }
 
     /// A change of classes can be the cure of any claim or volume that waits.
-    fn change(&self, change: impl FnOnce(&mut HashMap<Box<str>, Arc<Class>>)) {
+    fn change(&self, change: impl FnOnce(&mut ByName)) {
         let mut classes = write(&self.stores.classes);
-        change(&mut classes.by_name);
+        change(Arc::make_mut(&mut classes.by_name));
         classes.refresh_served();
         drop(classes);
         self.stores.queues.wake_all();

@@ -6,11 +6,9 @@
 //! A watch may be behind by minutes and not know it, and what an effect takes away does not come back: somebody may have set the volume to
 //! `Retain` or given it to another claim. So no effect goes by the watch's word alone.
 
-use std::sync::Arc;
-
 use tracing::debug;
 
-use super::{Observed, beside_its_class, decide};
+use super::decide;
 use crate::controller::Context;
 use crate::controller::failure::Failure;
 use crate::plan::facts::Volume;
@@ -19,7 +17,7 @@ use crate::plan::volume::VolumePlan;
 /// A plan, and what it was made of.
 #[derive(Debug)]
 pub(in crate::controller) struct Decided<'a> {
-    seen: &'a Observed,
+    volume: &'a Volume,
     /// What is to be done.
     pub(super) plan: &'a VolumePlan,
 }
@@ -27,13 +25,13 @@ pub(in crate::controller) struct Decided<'a> {
 // === impl Decided ===
 
 impl<'a> Decided<'a> {
-    pub(super) fn new(seen: &'a Observed, plan: &'a VolumePlan) -> Self {
-        Self { seen, plan }
+    pub(super) fn new(volume: &'a Volume, plan: &'a VolumePlan) -> Self {
+        Self { volume, plan }
     }
 
     /// The volume as the store had it.
     pub(in crate::controller) fn volume(&self) -> &'a Volume {
-        &self.seen.volume
+        self.volume
     }
 
     /// Reads the volume once, and decides once more: what surrounds it may have changed too since the decision.
@@ -41,7 +39,7 @@ impl<'a> Decided<'a> {
     /// # Errors
     /// [`Failure::Outdated`] where it would be decided otherwise now; what reading the volume may meet.
     pub(in crate::controller) async fn still_holds(&self, ctx: &Context) -> Result<(), Failure> {
-        let seen = &*self.seen.volume;
+        let seen = self.volume;
         let live = ctx.volumes.read(&seen.name).await?;
         let live = live.map(|object| Volume::from_object(object, &ctx.provisioner));
         let Some(live) = live.filter(|live| live.uid == seen.uid) else {
@@ -49,12 +47,11 @@ impl<'a> Decided<'a> {
             ctx.hindsight.forget();
             return Err(Failure::Outdated);
         };
-        let live = beside_its_class(ctx, Arc::new(live));
         let plan = decide(ctx, &live); // no client
         if plan == *self.plan {
             return Ok(());
         }
-        if *live.volume != *seen {
+        if live != *seen {
             debug!(?plan, "volume has changed, and the watch has not told");
             ctx.hindsight.forget();
         }
