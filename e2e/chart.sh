@@ -125,8 +125,10 @@ upgraded_from_go() { # RECORD
     say "and the class is the one that was there"
     [ "$(class)" = "$class" ]
 
-    say "rollback, and forward with this chart's own values"
+    say "rollback from 0 replicas, as docs/migration.md tells, and forward with this chart's own values"
+    kubectl -n storage scale deployment nfs-nfs-subdir-external-provisioner --replicas=0 >/dev/null
     helm rollback nfs 1 --namespace storage >/dev/null
+    [ "$(deployment '{.spec.replicas}')" = 1 ]
     [ "$(deployment '{.spec.template.spec.volumes[*].name}')" = nfs-subdir-external-provisioner-root ]
     helm upgrade nfs "$CHART" --namespace storage --values "$TESTS/chart/$1.values.yaml" >/dev/null
     [ "$(deployment '{.metadata.uid}')" = "$uid" ]
