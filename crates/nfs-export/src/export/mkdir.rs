@@ -109,6 +109,7 @@ impl Maker<'_> {
 
     /// Makes what is missing of `path`, outermost first.
     async fn make_parents(&self, live: &Live, path: &SubDir) -> Result<Directory, Cause> {
+        let since = live.handles.epoch();
         let mut at = live.root.clone();
         for step in path.ancestry() {
             // What is known stays known for as long as it would have been: nobody has looked at it again.
@@ -117,7 +118,7 @@ impl Maker<'_> {
                 continue;
             }
             at = self.make(&at, &step, Role::Parent).await?.directory;
-            live.handles.insert(step, at.clone());
+            live.handles.insert(since, step, at.clone());
         }
         Ok(at)
     }

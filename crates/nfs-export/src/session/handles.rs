@@ -1,4 +1,7 @@
 //! File handles of directories that were walked before, so that a known parent is not looked up again.
+//!
+//! A handle follows its directory when that is renamed. So what is moved is forgotten, and what was looked up before that and would be remembered
+//! only after it is not: an [`Epoch`], taken before the first look, tells.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -16,6 +19,9 @@ const HANDLES_MAX: usize = 4096;
 /// How long a path is taken to lead where it led: as long as Linux's own client takes it, unless told otherwise (nfs(5), `acdirmin`).
 const TRUSTED: Duration = Duration::from_secs(30);
 
+/// Paths remembered as forgotten; whoever began to look before the oldest of them remembers nothing.
+const FORGOTTEN_MAX: usize = 256;
+
 /// A directory that calls can be made on.
 #[derive(Debug, Clone)]
 pub(crate) struct Directory {
@@ -28,10 +34,18 @@ pub(crate) struct Directory {
 #[derive(Debug, Default)]
 pub(crate) struct Handles(Mutex<Inner>);
 
+/// What had been forgotten at some moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub(crate) struct Epoch(u64);
+
 #[derive(Debug, Default)]
 struct Inner {
     known: HashMap<SubDir, (Directory, Instant)>,
     order: VecDeque<SubDir>,
+    epoch: Epoch,
+    /// What was forgotten last, and with which epoch; what was before that, with `floor` or earlier.
+    forgotten: VecDeque<(Epoch, SubDir)>,
+    floor: Epoch,
 }
 
 // === impl Directory ===
@@ -54,8 +68,17 @@ impl Handles {
         (since.elapsed() < TRUSTED).then(|| directory.clone())
     }
 
-    pub(crate) fn insert(&self, path: SubDir, directory: Directory) {
+    /// To be asked before the first look at what is to be inserted.
+    pub(crate) fn epoch(&self) -> Epoch {
+        self.lock().epoch
+    }
+
+    /// Remembers `directory`, which was found at `path` after `since`, unless that was forgotten meanwhile.
+    pub(crate) fn insert(&self, since: Epoch, path: SubDir, directory: Directory) {
         let mut inner = self.lock();
+        if inner.was_forgotten(since, &path) {
+            return;
+        }
         if inner
             .known
             .insert(path.clone(), (directory, Instant::now()))
@@ -74,18 +97,55 @@ impl Handles {
     /// Forgets `path` and what is below it: it was renamed or removed.
     pub(crate) fn forget(&self, path: &SubDir) {
         let mut inner = self.lock();
-        let Inner { known, order } = &mut *inner;
+        let epoch = inner.advance();
+        let Inner {
+            known,
+            order,
+            forgotten,
+            floor,
+            ..
+        } = &mut *inner;
         known.retain(|other, _| !path.contains(other));
         order.retain(|other| known.contains_key(other));
+        forgotten.push_back((epoch, path.clone()));
+        if forgotten.len() > FORGOTTEN_MAX
+            && let Some((oldest, _)) = forgotten.pop_front()
+        {
+            *floor = oldest;
+        }
     }
 
     /// Forgets everything.
     pub(crate) fn clear(&self) {
-        *self.lock() = Inner::default();
+        let mut inner = self.lock();
+        let epoch = inner.advance();
+        *inner = Inner {
+            epoch,
+            floor: epoch,
+            ..Inner::default()
+        };
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl Inner ===
+
+impl Inner {
+    fn advance(&mut self) -> Epoch {
+        self.epoch.0 += 1;
+        self.epoch
+    }
+
+    /// Whether `path` was forgotten after `since`.
+    fn was_forgotten(&self, since: Epoch, path: &SubDir) -> bool {
+        let after = self.forgotten.iter().rev();
+        since < self.floor
+            || after
+                .take_while(|(epoch, _)| *epoch > since)
+                .any(|(_, gone)| gone.contains(path))
     }
 }
 
@@ -101,6 +161,7 @@ mod tests {
     async fn a_handle_is_trusted_for_a_while() {
         let handles = Handles::default();
         handles.insert(
+            handles.epoch(),
             mk("a"),
             Directory {
                 handle: nfs_fh3::default(),
@@ -119,6 +180,7 @@ mod tests {
         for n in 0..=HANDLES_MAX {
             let fsid = n as u64;
             handles.insert(
+                handles.epoch(),
                 mk(&format!("d{n}")),
                 Directory {
                     handle: nfs_fh3::default(),
@@ -135,6 +197,7 @@ mod tests {
         let handles = Handles::default();
         for path in ["a", "a/b", "a/b/c", "a/bc"] {
             handles.insert(
+                handles.epoch(),
                 mk(path),
                 Directory {
                     handle: nfs_fh3::default(),
@@ -148,5 +211,54 @@ mod tests {
             .filter(|p| handles.get(&mk(p)).is_some())
             .collect();
         assert_eq!(left, ["a", "a/bc"]);
+    }
+
+    fn mk_directory() -> Directory {
+        Directory {
+            handle: nfs_fh3::default(),
+            fsid: 0,
+        }
+    }
+
+    #[test]
+    fn what_was_looked_up_before_it_was_forgotten_is_not_remembered_after_it() {
+        let handles = Handles::default();
+        let before = handles.epoch();
+        handles.forget(&mk("a/b"));
+        for (path, is_known) in [
+            ("a/b", false),
+            ("a/b/c", false),
+            ("a", true),
+            ("a/bc", true),
+        ] {
+            handles.insert(before, mk(path), mk_directory());
+            assert_eq!(handles.get(&mk(path)).is_some(), is_known, "{path}");
+        }
+        handles.insert(handles.epoch(), mk("a/b"), mk_directory());
+        assert!(handles.get(&mk("a/b")).is_some());
+    }
+
+    #[test]
+    fn what_was_looked_up_before_all_was_forgotten_is_not_remembered_after_it() {
+        let handles = Handles::default();
+        let before = handles.epoch();
+        handles.clear();
+        handles.insert(before, mk("a"), mk_directory());
+        assert!(handles.get(&mk("a")).is_none());
+    }
+
+    #[test]
+    fn what_was_looked_up_before_more_was_forgotten_than_is_kept_is_not_remembered() {
+        let handles = Handles::default();
+        let before = handles.epoch();
+        handles.forget(&mk("a"));
+        let between = handles.epoch();
+        for n in 0..FORGOTTEN_MAX {
+            handles.forget(&mk(&format!("d{n}")));
+        }
+        handles.insert(before, mk("a"), mk_directory());
+        assert!(handles.get(&mk("a")).is_none());
+        handles.insert(between, mk("a"), mk_directory());
+        assert!(handles.get(&mk("a")).is_some());
     }
 }

@@ -189,4 +189,22 @@ mod tests {
         );
         assert!(candidates(From::Anywhere).is_empty());
     }
+
+    #[tokio::test]
+    async fn small_calls_go_out_at_once_and_a_peer_that_is_gone_is_noticed() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        for from in [From::Anywhere, From::Reserved(None)] {
+            let connected = connect(address, from, Duration::from_secs(5))
+                .await
+                .unwrap();
+            assert!(connected.stream.nodelay().unwrap());
+            let socket = SockRef::from(&connected.stream);
+            assert!(socket.keepalive().unwrap());
+            assert_eq!(socket.tcp_keepalive_time().unwrap(), PEER_GONE);
+            assert_eq!(socket.tcp_keepalive_interval().unwrap(), PEER_GONE / 5);
+            #[cfg(target_os = "linux")]
+            assert_eq!(socket.tcp_user_timeout().unwrap(), Some(PEER_GONE));
+        }
+    }
 }

@@ -6,7 +6,7 @@ use nfs3_types::nfs3::{
     GETATTR3args, LOOKUP3args, Nfs3Option, diropargs3, fattr3, ftype3, nfs_fh3, nfsstat3,
 };
 
-use super::{Directory, Link, Live, Session};
+use super::{Directory, Link, Live, Session, handles::Epoch};
 use crate::{Cause, SubDir};
 
 /// What a LOOKUP found.
@@ -43,8 +43,9 @@ impl Session {
         live: &Live,
         path: Option<&SubDir>,
     ) -> Result<Option<Directory>, Cause> {
+        let since = live.handles.epoch();
         let steps = path.into_iter().flat_map(SubDir::ancestry).collect();
-        self.walk_from(live, live.root.clone(), steps).await
+        self.walk_from(live, since, live.root.clone(), steps).await
     }
 
     /// As [`Self::walk`], but from the deepest directory that was walked lately.
@@ -55,24 +56,24 @@ impl Session {
         live: &Live,
         path: &SubDir,
     ) -> Result<Option<Directory>, Cause> {
+        let since = live.handles.epoch();
         let mut steps: Vec<_> = path.ancestry().collect();
         let known = steps
             .iter()
             .enumerate()
             .rev()
             .find_map(|(at, step)| Some((at, live.handles.get(step)?)));
-        match known {
-            Some((at, directory)) => {
-                self.walk_from(live, directory, steps.split_off(at + 1))
-                    .await
-            }
-            None => self.walk_from(live, live.root.clone(), steps).await,
-        }
+        let (from, steps) = match known {
+            Some((at, directory)) => (directory, steps.split_off(at + 1)),
+            None => (live.root.clone(), steps),
+        };
+        self.walk_from(live, since, from, steps).await
     }
 
     async fn walk_from(
         &self,
         live: &Live,
+        since: Epoch,
         mut at: Directory,
         steps: Vec<SubDir>,
     ) -> Result<Option<Directory>, Cause> {
@@ -81,7 +82,7 @@ impl Session {
                 None => return Ok(None),
                 Some(found) => at = found.into_directory(step.as_str())?,
             }
-            live.handles.insert(step, at.clone());
+            live.handles.insert(since, step, at.clone());
         }
         Ok(Some(at))
     }

@@ -321,6 +321,29 @@ async fn what_is_made_after_a_rename_without_an_answer_is_not_made_in_what_it_mo
 }
 
 #[tokio::test]
+async fn a_look_that_is_answered_after_a_rename_does_not_lead_to_what_it_moved() {
+    let lab = mk_lab().await;
+    for dir in ["a", "trash"] {
+        std::fs::create_dir(lab.real(dir)).unwrap();
+    }
+    let export = lab.export(Options::default());
+    export.probe().await.unwrap();
+    let late = Effect::AnswerLate(Duration::from_millis(300));
+    let rule = Rule::on(Procedure::LOOKUP, late).named("a").times(1);
+    lab.server.faults().inject(rule);
+    let (early, from, to) = (sub("a/early"), sub("a"), sub("trash/a"));
+    let (made, renamed) = tokio::join!(export.create_dir_all(&early, 0o777), async {
+        let log = lab.server.log();
+        log.wait_for(Procedure::LOOKUP, 1, CAP).await.unwrap();
+        export.rename(&from, &to).await
+    });
+    assert_eq!(renamed.unwrap(), Renamed::Done);
+    made.unwrap();
+    export.create_dir_all(&sub("a/later"), 0o777).await.unwrap();
+    assert!(lab.real("a/later").is_dir());
+}
+
+#[tokio::test]
 async fn a_removal_whose_answers_were_lost_goes_on_and_counts_right() {
     let lab = mk_lab().await;
     std::fs::create_dir(lab.real("v")).unwrap();

@@ -9,6 +9,7 @@
 mod dial;
 mod faults;
 mod logs;
+mod pace;
 mod removal;
 mod restart;
 mod verbs;
