@@ -70,10 +70,12 @@ fn main() -> anyhow::Result<()> {
     let args = Args::parse();
     match args.worker {
         // One thread, as libnfs has: what is compared is the clients, not how threads wake each other.
+        // On a task, as calls are made in earnest: between a wake-up of what `block_on` itself was given and its turn the runtime asks the
+        // kernel for events once more.
         Some(Hidden::Worker(worker)) => Builder::new_current_thread()
             .enable_all()
             .build()?
-            .block_on(worker.run()),
+            .block_on(async { tokio::spawn(worker.run()).await? }),
         None => Builder::new_multi_thread()
             .enable_all()
             .build()?

@@ -115,8 +115,8 @@ async fn mkdir(
         .map(|(index, parent)| parent.join(&format!("d{index:06}")))
         .collect::<Result<_, _>>()?;
     let watch = Stopwatch::start()?;
-    stream::iter(&dirs)
-        .map(|dir| export.create_dir_all(dir, 0o777))
+    stream::iter(dirs)
+        .map(|dir| async move { export.create_dir_all(&dir, 0o777).await })
         .buffer_unordered(depth)
         .try_for_each(|_| std::future::ready(Ok(())))
         .await?;
@@ -136,7 +136,7 @@ async fn null(export: &Export, depth: usize, count: usize) -> anyhow::Result<Out
     export.probe().await?;
     let watch = Stopwatch::start()?;
     stream::iter(0..count)
-        .map(|_| export.probe())
+        .map(|_| async move { export.probe().await })
         .buffer_unordered(depth)
         .try_for_each(|_| std::future::ready(Ok(())))
         .await?;

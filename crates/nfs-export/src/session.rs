@@ -31,7 +31,7 @@ use std::{
 
 use tokio::{sync::watch, task::AbortHandle, time::Instant};
 
-pub(crate) use call::Doubt;
+pub(crate) use call::{Answer, Doubt};
 pub(crate) use handles::{Directory, Handles};
 pub(crate) use walk::{Found, Tries};
 

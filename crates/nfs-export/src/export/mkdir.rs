@@ -1,8 +1,7 @@
 //! MKDIR (RFC 1813 section 3.3.9), with as few round trips as there can be.
 //!
-//! The mode travels in the call, and SETATTR follows only where the reply shows another one, or where the last component was there with another
-//! one: so the mode is also right where an earlier attempt died between the two. The last component is made without looking first; parents are
-//! looked up first, because most often they are there.
+//! The mode travels in the call, and SETATTR follows only where the reply, or a last component that was there, shows another one: so it is also
+//! right where an earlier attempt died between the two. Parents, which most often are there, are looked up first; the last component is not.
 //!
 //! A repeated call may find what its first copy has made. It counts as made by us where it is untouched and no older than the call. Who takes it
 //! back asks with RMDIR, which nothing that holds anything is lost to.
@@ -13,7 +12,6 @@ use nfs3_types::nfs3::{
     MKDIR3args, MKDIR3resfail, MKDIR3resok, Nfs3Option, SETATTR3args, diropargs3, fattr3, nfs_fh3,
     nfsstat3, nfstime3, sattr3,
 };
-
 use tokio::time::Instant;
 use tracing::warn;
 
@@ -21,7 +19,7 @@ use super::{Created, Run};
 use crate::{
     Cause, SubDir,
     error::Owner,
-    session::{Directory, Doubt, Found, Live, Session},
+    session::{Answer, Directory, Doubt, Found, Live, Session},
 };
 
 /// Bits of a mode that MKDIR and SETATTR set.
@@ -47,6 +45,8 @@ enum Role {
     Last,
 }
 
+type MkDirAnswer = Answer<MKDIR3resok, MKDIR3resfail>;
+
 /// What came of one component.
 struct Made {
     directory: Directory,
@@ -64,8 +64,7 @@ pub(super) async fn create_dir_all(
         doubt,
         mode,
     };
-    let mut run = Run::new(session);
-    let mut races = 0;
+    let (mut run, mut races) = (Run::new(session), 0);
     loop {
         let live = session.live().await?;
         let attempt = maker.attempt(&live, dir).await;
@@ -75,11 +74,10 @@ pub(super) async fn create_dir_all(
             live.handles.clear();
             continue;
         }
-        let settled = match attempt {
-            Ok(created) => return Ok(created),
-            failed => Box::pin(run.settle(&live, failed)).await?,
-        };
-        if let Some(created) = settled {
+        if attempt.is_ok() {
+            return attempt;
+        }
+        if let Some(created) = Box::pin(run.settle(&live, attempt)).await? {
             return Ok(created);
         }
     }
@@ -93,22 +91,17 @@ impl Maker<'_> {
             None => live.root.clone(),
             Some(parent) => match live.handles.get(&parent) {
                 Some(directory) => directory,
-                None => Box::pin(self.parent(live, &parent)).await?,
+                None => Box::pin(self.find_or_make(live, &parent)).await?,
             },
         };
         Ok(self.make(&parent, dir, Role::Last).await?.created)
     }
 
-    /// The directory `path`, made where it is missing.
-    async fn parent(&self, live: &Live, path: &SubDir) -> Result<Directory, Cause> {
-        match self.session.walk_known(live, path).await? {
-            Some(directory) => Ok(directory),
-            None => self.make_parents(live, path).await,
+    /// The directory `path`; makes what is missing of it, outermost first.
+    async fn find_or_make(&self, live: &Live, path: &SubDir) -> Result<Directory, Cause> {
+        if let Some(directory) = self.session.walk_known(live, path).await? {
+            return Ok(directory);
         }
-    }
-
-    /// Makes what is missing of `path`, outermost first.
-    async fn make_parents(&self, live: &Live, path: &SubDir) -> Result<Directory, Cause> {
         let since = live.handles.epoch();
         let mut at = live.root.clone();
         for step in path.ancestry() {
@@ -123,8 +116,7 @@ impl Maker<'_> {
         Ok(at)
     }
 
-    /// Makes `path` in `parent`, or finds that it is there. All but the usual answer is boxed: thousands of these may be under way, and each has
-    /// room for the largest of its arms.
+    /// Makes `path` in `parent`, or finds that it is there. What is seldom awaited is boxed, since many of these are kept at a time.
     async fn make(&self, parent: &Directory, path: &SubDir, role: Role) -> Result<Made, Cause> {
         let args = MKDIR3args {
             where_: diropargs3 {
@@ -135,19 +127,44 @@ impl Maker<'_> {
         };
         let start = Instant::now();
         let answer = self.session.change(&args, self.doubt).await?;
+        match self.as_asked(answer) {
+            Ok(made) => Ok(made),
+            Err(answer) => Box::pin(self.see_to(parent, path, role, *answer, start)).await,
+        }
+    }
+
+    /// What was made, where nothing is left to be done.
+    fn as_asked(&self, answer: MkDirAnswer) -> Result<Made, Box<MkDirAnswer>> {
         match answer.result {
             Ok(MKDIR3resok {
                 obj: Nfs3Option::Some(handle),
                 obj_attributes: Nfs3Option::Some(attributes),
                 ..
-            }) if self.has_mode(&attributes) => Ok(Made {
+            }) if has_mode(&attributes, self.mode) => Ok(Made {
                 directory: Directory::new(handle, &attributes),
                 created: Created::New,
             }),
-            Ok(made) => Box::pin(self.finish(parent, path, made)).await,
+            result => Err(Box::new(Answer { result, ..answer })),
+        }
+    }
+
+    /// Sees to what the answer to a call of `start` leaves open.
+    async fn see_to(
+        &self,
+        parent: &Directory,
+        path: &SubDir,
+        role: Role,
+        answer: MkDirAnswer,
+        start: Instant,
+    ) -> Result<Made, Cause> {
+        match answer.result {
+            Ok(made) => self.finish(parent, path, made).await,
             Err((nfsstat3::NFS3ERR_EXIST, fail)) => {
-                let earlier = answer.repeated.then_some((start, fail));
-                Box::pin(self.find(parent, path, role, earlier)).await
+                let found = find(self.session, parent, path).await?;
+                let ours = answer.repeated
+                    && is_untouched(&found.attributes)
+                    && self.is_recent(&found, parent, fail, start).await?;
+                self.take(found, path, role, ours).await
             }
             Err((nfsstat3::NFS3ERR_NOTDIR, _)) => Err(Cause::NotADirectory(
                 path.parent().as_ref().map_or("/", SubDir::as_str).into(),
@@ -181,25 +198,7 @@ impl Maker<'_> {
         })
     }
 
-    /// Takes what is there; `earlier` where a copy of the call may have made it: when that was, and what was refused to the last.
-    async fn find(
-        &self,
-        parent: &Directory,
-        path: &SubDir,
-        role: Role,
-        earlier: Option<(Instant, MKDIR3resfail)>,
-    ) -> Result<Made, Cause> {
-        let found = find(self.session, parent, path).await?;
-        let ours = match earlier {
-            Some((start, fail)) if is_untouched(&found.attributes) => {
-                self.is_recent(&found, parent, fail, start).await?
-            }
-            _ => false,
-        };
-        self.take(found, path, role, ours).await
-    }
-
-    /// `ours`: an earlier copy of the call has made it.
+    /// Takes what is there. `ours`: an earlier copy of the call has made it.
     async fn take(
         &self,
         found: Found,
@@ -236,10 +235,6 @@ impl Maker<'_> {
         Ok(age < start.elapsed().as_nanos().cast_signed() + TICK)
     }
 
-    fn has_mode(&self, attributes: &fattr3) -> bool {
-        attributes.mode & PERMISSIONS == self.mode & PERMISSIONS
-    }
-
     /// Sets the mode where it is another one. A server that does not permit it has its way: the directory is somebody else's, and may be of use
     /// as it is.
     async fn see_to_mode(
@@ -248,7 +243,7 @@ impl Maker<'_> {
         attributes: &fattr3,
         path: &SubDir,
     ) -> Result<(), Cause> {
-        if self.has_mode(attributes) {
+        if has_mode(attributes, self.mode) {
             return Ok(());
         }
         let args = SETATTR3args {
@@ -283,6 +278,10 @@ fn with_mode(mode: u32) -> sattr3 {
         mode: Nfs3Option::Some(mode & PERMISSIONS),
         ..sattr3::default()
     }
+}
+
+fn has_mode(attributes: &fattr3, mode: u32) -> bool {
+    attributes.mode & PERMISSIONS == mode & PERMISSIONS
 }
 
 /// Whether a directory is as MKDIR leaves it. The times of one MKDIR may differ by a tick of the server's clock, or by the moment in which it

@@ -45,14 +45,11 @@ impl Backoff {
         delay.mul_f64(0.75 + fastrand::f64() / 4.0)
     }
 
-    /// Sleeps; `false`, and at once, where that would go past the end.
-    pub(super) async fn wait(&mut self) -> bool {
+    /// As [`Self::next`]; `None` where that would go past the end.
+    pub(super) fn next_in_time(&mut self) -> Option<Duration> {
         let delay = self.next();
-        if self.end.is_some_and(|end| Instant::now() + delay > end) {
-            return false;
-        }
-        tokio::time::sleep(delay).await;
-        true
+        let is_late = self.end.is_some_and(|end| Instant::now() + delay > end);
+        (!is_late).then_some(delay)
     }
 }
 
@@ -79,7 +76,9 @@ mod tests {
     async fn patience_ends() {
         let start = Instant::now();
         let mut backoff = Backoff::patient(Duration::from_secs(30));
-        while backoff.wait().await {}
+        while let Some(delay) = backoff.next_in_time() {
+            tokio::time::sleep(delay).await;
+        }
         let took = start.elapsed();
         assert!(
             took > Duration::from_secs(20) && took <= Duration::from_secs(30),

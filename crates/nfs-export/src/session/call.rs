@@ -69,31 +69,17 @@ impl Session {
             let live = self.live_after(lost).await?;
             let reply = live.mux.call(xid, &live.credential, args).await;
             *unanswered |= reply.as_ref().is_err_and(CallError::is_unanswered);
-            match reply {
-                Ok(Nfs3Result::Ok(body)) => {
-                    return Ok(Answer {
-                        result: Ok(body),
-                        repeated,
-                    });
-                }
-                Ok(Nfs3Result::Err((nfsstat3::NFS3ERR_JUKEBOX, body))) => {
-                    // Boxed, as all that is seldom waited for: a call's future is moved and kept in great numbers.
-                    let patience =
-                        patience.get_or_insert_with(|| Box::new(Backoff::patient(PATIENCE)));
-                    if !Box::pin(patience.wait()).await {
-                        return Ok(Answer {
-                            result: Err((nfsstat3::NFS3ERR_JUKEBOX, body)),
-                            repeated,
-                        });
+            let delay = match reply {
+                Ok(reply) => {
+                    let result = match reply {
+                        Nfs3Result::Ok(body) => Ok(body),
+                        Nfs3Result::Err(failure) => Err(failure),
+                    };
+                    let asks = matches!(result, Err((nfsstat3::NFS3ERR_JUKEBOX, _)));
+                    match asks.then(|| be_patient(&mut patience)).flatten() {
+                        Some(delay) => delay,
+                        None => return Ok(Answer { result, repeated }),
                     }
-                    // A new call: the duplicate-request cache would answer the old one with JUKEBOX for ever.
-                    xid = self.shared.xid();
-                }
-                Ok(Nfs3Result::Err(failure)) => {
-                    return Ok(Answer {
-                        result: Err(failure),
-                        repeated,
-                    });
                 }
                 Err(CallError::Lost { sent, .. }) if losses < LOSSES_MAX => {
                     losses += 1;
@@ -103,11 +89,23 @@ impl Session {
                         .stats
                         .retransmits
                         .fetch_add(u64::from(sent), Relaxed);
+                    continue;
                 }
                 Err(error) => return Err(error.into()),
-            }
+            };
+            // Boxed, as all that is seldom waited for: futures of calls are moved and kept in great numbers.
+            Box::pin(tokio::time::sleep(delay)).await;
+            // A new call: the duplicate-request cache would answer the old one with JUKEBOX for ever.
+            xid = self.shared.xid();
         }
     }
+}
+
+/// How long to wait at the server's wish; `None`: long enough.
+fn be_patient(patience: &mut Option<Box<Backoff>>) -> Option<Duration> {
+    patience
+        .get_or_insert_with(|| Box::new(Backoff::patient(PATIENCE)))
+        .next_in_time()
 }
 
 // === impl Answer ===
