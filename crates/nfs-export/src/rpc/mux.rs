@@ -5,6 +5,7 @@
 //! waiter, and whoever calls later, gets that same [`Broken`].
 
 mod driver;
+mod outbox;
 
 use std::{
     sync::Arc,
@@ -66,6 +67,9 @@ pub(crate) struct Waiter {
 /// One of the calls in flight.
 #[derive(Debug)]
 pub(crate) struct Slot(Arc<Shared>);
+
+/// The right to say why the connection broke. Where the task ends without having said it, nobody needed the connection any more.
+struct Verdict(Arc<Shared>);
 
 // === impl Mux ===
 
@@ -143,6 +147,21 @@ impl Drop for Slot {
     fn drop(&mut self) {
         self.0.stats.in_flight.fetch_sub(1, Relaxed);
         self.0.slots.add_permits(1);
+    }
+}
+
+// === impl Verdict ===
+
+impl Verdict {
+    fn say(&self, why: Arc<Broken>) {
+        // It is said once; only the drop below comes after it.
+        let _ = self.0.broken.set(why);
+    }
+}
+
+impl Drop for Verdict {
+    fn drop(&mut self) {
+        self.say(Arc::new(Broken::Dropped));
     }
 }
 

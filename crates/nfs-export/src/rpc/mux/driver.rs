@@ -7,7 +7,6 @@
 //! and one read.
 
 use std::{
-    collections::VecDeque,
     future::poll_fn,
     io,
     pin::{Pin, pin},
@@ -23,15 +22,13 @@ use tokio::{
     time::{Instant, Sleep, sleep_until},
 };
 
-use super::{Shared, Submit, Waiter};
+use super::{Shared, Submit, Verdict, Waiter, outbox::Outbox};
 use crate::rpc::{
     Broken, CallError,
     in_flight::{Entry, InFlight},
     record::{Decoder, RecordError},
 };
 
-/// Bytes taken from the queue for one write.
-const WRITE_MAX: usize = 256 * 1024;
 /// Room made for each read.
 const READ_CHUNK: usize = 64 * 1024;
 /// An xid and the message type: less cannot be a reply.
@@ -48,20 +45,11 @@ pub(super) struct Driver {
     now: Instant,
     decoder: Decoder,
     input: BytesMut,
-    output: BytesMut,
-    /// Bytes queued and written since the start, and at which of them each call ends.
-    queued: u64,
-    written: u64,
-    unsent: VecDeque<(u64, u32)>,
-    /// Since when no call has gone out whole; set while `output` is not empty.
-    blocked: Option<Instant>,
+    output: Outbox,
     /// Since when the reply at the front of `input` has been coming in.
     unfinished: Option<Instant>,
     heard: Instant,
 }
-
-/// The right to say why the connection broke. Where the task ends without having said it, nobody needed the connection any more.
-struct Verdict(Arc<Shared>);
 
 // === impl Driver ===
 
@@ -81,11 +69,7 @@ impl Driver {
             now,
             decoder: Decoder::default(),
             input: BytesMut::new(),
-            output: BytesMut::new(),
-            queued: 0,
-            written: 0,
-            unsent: VecDeque::new(),
-            blocked: None,
+            output: Outbox::default(),
             unfinished: None,
             heard: now,
         }
@@ -141,7 +125,7 @@ impl Driver {
         loop {
             let is_all = self.gather(cx)?;
             while !self.output.is_empty() {
-                match pin!(stream.write_buf(&mut self.output)).poll(cx) {
+                match pin!(stream.write_buf(&mut self.output.bytes)).poll(cx) {
                     Poll::Ready(wrote) => self.wrote(wrote.map_err(Broken::Io)?)?,
                     Poll::Pending => return Ok(()),
                 }
@@ -154,7 +138,7 @@ impl Driver {
 
     /// Moves what is queued into the output buffer, so that it goes out in one write. Whether that was all.
     fn gather(&mut self, cx: &mut Context<'_>) -> Result<bool, Broken> {
-        while self.output.len() < WRITE_MAX {
+        while !self.output.is_full() {
             match self.queue.poll_recv(cx) {
                 Poll::Ready(submit) => self.append(submit.ok_or(Broken::Dropped)?),
                 Poll::Pending => return Ok(true),
@@ -172,28 +156,17 @@ impl Driver {
             let _ = waiter.reply.send(Err(CallError::Lost { why, sent: false }));
             return;
         }
-        self.output.extend_from_slice(&submit.record);
-        self.queued += submit.record.len() as u64;
-        self.unsent.push_back((self.queued, submit.xid));
-        self.blocked.get_or_insert(self.now);
+        self.output.push(submit.xid, &submit.record, self.now);
     }
 
     fn wrote(&mut self, bytes: usize) -> Result<(), Broken> {
         if bytes == 0 {
             return Err(Broken::Io(io::ErrorKind::WriteZero.into()));
         }
-        self.written += bytes as u64;
-        while let Some((end, xid)) = self.unsent.front()
-            && *end <= self.written
-        {
-            self.table.mark_sent(*xid, self.now);
-            self.unsent.pop_front();
-            // Only a whole call counts: a peer that takes a byte now and then gets nowhere.
-            self.blocked = Some(self.now);
-        }
-        if self.output.is_empty() {
-            self.blocked = None;
-        }
+        let Self {
+            output, table, now, ..
+        } = self;
+        output.wrote(bytes, *now, |xid| table.mark_sent(xid, *now));
         Ok(())
     }
 
@@ -277,7 +250,7 @@ impl Driver {
     }
 
     fn wake(&mut self) -> Option<Instant> {
-        [self.blocked, self.unfinished]
+        [self.output.blocked(), self.unfinished]
             .into_iter()
             .flatten()
             .map(|since| since + self.deadline)
@@ -300,7 +273,7 @@ impl Driver {
             Err(Broken::Silent(self.deadline))
         } else if is_over(self.unfinished) {
             Err(Broken::Unfinished(self.deadline))
-        } else if is_over(self.blocked) {
+        } else if is_over(self.output.blocked()) {
             Err(Broken::Stalled(self.deadline))
         } else {
             Ok(())
@@ -320,20 +293,5 @@ impl Shared {
         if entry.waiter.reply.send(Ok(record)).is_err() {
             self.stats.abandoned.fetch_add(1, Relaxed);
         }
-    }
-}
-
-// === impl Verdict ===
-
-impl Verdict {
-    fn say(&self, why: Arc<Broken>) {
-        // It is said once; only the drop below comes after it.
-        let _ = self.0.broken.set(why);
-    }
-}
-
-impl Drop for Verdict {
-    fn drop(&mut self) {
-        self.say(Arc::new(Broken::Dropped));
     }
 }
