@@ -37,6 +37,7 @@ pub struct Error {
 
 /// What was being done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Operation {
     /// Resolving, connecting and mounting; the path is `server:/export`.
     Reach,

@@ -115,7 +115,7 @@ async fn attempt(
     };
     if !found.is_directory() {
         tally.files(u64::from(
-            ops::unlink(session, &parent.handle, name, tally.doubt).await?,
+            ops::unlink(session, parent.handle, name, tally.doubt).await?,
         ));
         return Ok(());
     }

@@ -31,6 +31,9 @@ pub(super) async fn supervise(shared: Arc<Shared>) {
             Err(cause) => cause,
             Ok(live) => {
                 let mux = live.mux.clone();
+                if live.connection > 1 {
+                    shared.stats.reconnects.fetch_add(1, Relaxed);
+                }
                 let cause = serve(&shared, &mut dialer, live).await;
                 short = if start.elapsed() < SETTLED {
                     short + 1
@@ -41,7 +44,6 @@ pub(super) async fn supervise(shared: Arc<Shared>) {
                 if short == 0 || mux.answers() > DIAL_ANSWERS {
                     backoff.reset();
                 }
-                shared.stats.reconnects.fetch_add(1, Relaxed);
                 if matches!(cause, Cause::Lost(_)) && short <= SHORT_MAX {
                     debug!(share = %shared.name(), error = &cause as &dyn std::error::Error, "connection lost");
                     shared.link.send_replace(Link::Dialing);

@@ -1,5 +1,5 @@
 use std::{
-    net::{Ipv6Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     time::{Duration, Instant},
 };
 
@@ -318,6 +318,25 @@ async fn rpcbind_without_version_2_is_asked_by_getaddr() {
     }
 }
 
+/// Version 2 knows IPv4 only: what listens on IPv6 alone has port 0 there.
+#[tokio::test]
+async fn what_listens_on_ipv6_alone_is_asked_for_by_getaddr() {
+    let ip = IpAddr::V6(Ipv6Addr::LOCALHOST);
+    let lab = mk_lab_with(|b| b.bind(ip)).await;
+    let port = lab.server.addr().port();
+    let rpcbind = mk_rpcbind_at(ip, move |version| match version {
+        2 => Rpcbind::Port(0),
+        _ => Rpcbind::Address(format!("::1.{}.{}", port >> 8, port & 255)),
+    })
+    .await;
+    let options = Options {
+        portmap_port: rpcbind.port(),
+        ..Options::default()
+    };
+    let export = Export::new(lab.target(), options);
+    export.probe().await.unwrap();
+}
+
 #[tokio::test]
 async fn without_a_portmapper_nfs_is_where_everybody_has_it() {
     let lab = mk_lab().await;
@@ -351,7 +370,26 @@ async fn without_a_portmapper_nfs_is_where_everybody_has_it() {
 
 /// A portmapper that answers GETPORT with 0, or, where `only` is given, refuses every version but that one.
 async fn mk_rpcbind(only: Option<u32>, port: u16) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    mk_rpcbind_at(Ipv4Addr::LOCALHOST.into(), move |version| match only {
+        None => Rpcbind::Port(0),
+        Some(only) if only != version => Rpcbind::Only(only),
+        Some(_) => Rpcbind::Address(format!("127.0.0.1.{}.{}", port >> 8, port & 255)),
+    })
+    .await
+}
+
+/// What a portmapper says to a call of GETPORT or GETADDR.
+enum Rpcbind {
+    Port(u32),
+    /// PROG_MISMATCH.
+    Only(u32),
+    /// A universal address (RFC 5665 section 5.2.3).
+    Address(String),
+}
+
+/// A portmapper that answers by the version that it is asked in.
+async fn mk_rpcbind_at(ip: IpAddr, answer: impl Fn(u32) -> Rpcbind + Send + 'static) -> SocketAddr {
+    let listener = TcpListener::bind((ip, 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
@@ -361,11 +399,10 @@ async fn mk_rpcbind(only: Option<u32>, port: u16) -> SocketAddr {
                 let word =
                     |at: usize| u32::from_be_bytes(call[4 * at..4 * at + 4].try_into().unwrap());
                 let mut reply = vec![word(0), 1, 0, 0, 0];
-                match only {
-                    None => reply.extend([0, 0]),
-                    Some(only) if only != word(4) => reply.extend([2, only, only]),
-                    Some(_) => {
-                        let text = format!("127.0.0.1.{}.{}", port >> 8, port & 255);
+                match answer(word(4)) {
+                    Rpcbind::Port(port) => reply.extend([0, port]),
+                    Rpcbind::Only(only) => reply.extend([2, only, only]),
+                    Rpcbind::Address(text) => {
                         reply.extend([0, u32::try_from(text.len()).unwrap()]);
                         let mut padded = text.into_bytes();
                         padded.resize(padded.len().next_multiple_of(4), 0);

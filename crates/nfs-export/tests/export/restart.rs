@@ -101,6 +101,19 @@ async fn bad_handles_are_remounted_a_bounded_number_of_times() {
 }
 
 #[tokio::test]
+async fn a_connection_that_is_lost_for_good_is_no_connection_after_the_first() {
+    let mut lab = mk_lab().await;
+    let export = lab.export(Options::default());
+    export.probe().await.unwrap();
+    lab.server.stop().await;
+    down(&export).await;
+    assert_eq!(export.stats().reconnects(), 0);
+    lab.server.restart().await.unwrap();
+    up(&export).await;
+    assert_eq!(export.stats().reconnects(), 1);
+}
+
+#[tokio::test]
 async fn an_export_that_is_withdrawn_is_down_until_it_is_exported_again() {
     let lab = mk_lab().await;
     let export = lab.export(Options::default());

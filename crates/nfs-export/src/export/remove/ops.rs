@@ -67,21 +67,21 @@ pub(super) async fn perform(session: &Session, bytes: u32, doubt: &Doubt, op: Op
             cookie,
         } => Done::Scanned(dir, page(session, &handle, cookie, bytes).await),
         Op::Unlink { dir, handle, name } => {
-            let unlinked = unlink(session, &handle, &name, doubt).await;
+            let unlinked = unlink(session, handle, &name, doubt).await;
             Done::Unlinked(dir, name, unlinked)
         }
         Op::Look { dir, handle, name } => {
             match session.lookup(&handle, &name).await {
                 // Of a type of its own: whatever it is, it is no directory.
                 Err(Cause::Malformed(Malformed::Kind(_))) => {
-                    let unlinked = unlink(session, &handle, &name, doubt).await;
+                    let unlinked = unlink(session, handle, &name, doubt).await;
                     Done::Unlinked(dir, name, unlinked)
                 }
                 found => Done::Looked(dir, name, found),
             }
         }
         Op::Rmdir { dir, parent, name } => {
-            Done::Rmdired(dir, rmdir(session, &parent, &name, doubt).await)
+            Done::Rmdired(dir, rmdir(session, parent, &name, doubt).await)
         }
     }
 }
@@ -89,12 +89,12 @@ pub(super) async fn perform(session: &Session, bytes: u32, doubt: &Doubt, op: Op
 /// REMOVE; `true`: it went by this call. Gone before is as good, and after a repeated call it is taken for the work of the first copy.
 pub(super) async fn unlink(
     session: &Session,
-    directory: &nfs_fh3,
+    directory: nfs_fh3,
     name: &[u8],
     doubt: &Doubt,
 ) -> Result<bool, Cause> {
     let object = diropargs3 {
-        dir: directory.clone(),
+        dir: directory,
         name: name.into(),
     };
     let answer = session.change(&REMOVE3args { object }, doubt).await?;
@@ -107,12 +107,12 @@ pub(super) async fn unlink(
 
 async fn rmdir(
     session: &Session,
-    directory: &nfs_fh3,
+    directory: nfs_fh3,
     name: &[u8],
     doubt: &Doubt,
 ) -> Result<Emptied, Cause> {
     let object = diropargs3 {
-        dir: directory.clone(),
+        dir: directory,
         name: name.into(),
     };
     let answer = session.change(&RMDIR3args { object }, doubt).await?;
