@@ -65,7 +65,7 @@ cluster_up() {
 
 lay_out() {
     mkdir -p "$TREE"
-    cp -r "$E2E/../manifests" "$E2E/../docs" "$TREE/"
+    cp -r "$E2E/../manifests" "$E2E/../docs" "$E2E/../README.md" "$TREE/"
 }
 
 mkdir -p "$RUN/steps"
@@ -86,12 +86,17 @@ step "a claim is bound, a pod writes into it" base_serves
 step "the claim deleted, its directory is gone" base_removes
 step "what it uses when idle" idle_memory
 step "taken away" base_goes
+step "README: installed by its own commands, a claim bound" readme_as_told
+step "taken away" readme_goes
 
 step "the Go Deployment, unchanged but for the image: ready" drop_in_ready
 step "its /persistentvolumes is mounted by the kubelet" drop_in_volume
 step "a claim is bound, a pod writes into it" base_serves
 step "the claim deleted, its directory is gone" base_removes
 step "archiveOnDelete left out: the directory is archived" drop_in_archives
+step "as root, the user of the Go one's image: ready" drop_in_as_root
+step "a claim is bound, a pod writes into it" base_serves
+step "the claim deleted, its directory is gone" base_removes
 step "nothing that it asked for was forbidden" drop_in_keeps_to_its_rules
 step "taken away" drop_in_goes
 

@@ -125,6 +125,13 @@ END
     world knfsd exec "rm -r $KNFSD_PATH/archived-*"
 }
 
+# The Go one's image names no user, so that its pod is root's where the Deployment names none either.
+drop_in_as_root() {
+    kubectl patch deployment nfs-client-provisioner --patch '{"spec":{"template":{"spec":{"securityContext":{"runAsUser":0}}}}}'
+    kubectl rollout status deployment nfs-client-provisioner --timeout 120s
+    world node exec "grep ^Uid: /proc/$(provisioner_pid)/status" | grep -P '^Uid:\t0\t0\t0\t0$'
+}
+
 drop_in_goes() {
     kubectl delete deployment nfs-client-provisioner --cascade=foreground
     kubectl delete -k "$TREE/manifests/drop-in" --ignore-not-found
