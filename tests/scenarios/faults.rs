@@ -36,6 +36,9 @@ pub fn scenarios() -> Vec<Scenario> {
 /// The cap for what should take a moment; how long it took is printed.
 const CAP: Duration = Duration::from_secs(40);
 
+/// The cap for what is promised within 5 s, on a machine that does much else besides.
+const PROMPTLY: Duration = Duration::from_secs(10);
+
 fn measured(what: &str, since: Instant) {
     println!("measured: {what}: {:.2} s", since.elapsed().as_secs_f64());
 }
@@ -62,7 +65,7 @@ async fn nfs_down_at_the_start_is_survived_said_and_made_up_for(stage: Stage) {
     assert_eq!(stage.phase("data").await, "Pending");
     world.turn(Part::Nfs, Turn::On).await;
     let up = Instant::now();
-    stage.bound_within(CAP, "data").await;
+    stage.bound_within(PROMPTLY, "data").await;
     measured("from NFS up to the waiting claim bound (aim 5 s)", up);
 }
 
@@ -76,7 +79,7 @@ async fn the_api_server_down_at_the_start_is_survived_said_and_made_up_for(stage
     assert!(provisioner.is_alive());
     world.turn(Part::Api, Turn::On).await;
     let up = Instant::now();
-    stage.bound_within(CAP, "data").await;
+    stage.bound_within(PROMPTLY, "data").await;
     measured(
         "from the API server up to the waiting claim bound (aim 5 s)",
         up,

@@ -73,19 +73,23 @@ async fn a_claim_costs_few_requests(stage: Stage) {
     let work = requests
         .iter()
         .filter(|request| !locks.contains(&request.resource.as_str()));
-    println!("measured: {} requests for {CLAIMS} claims", work.count());
+    let work = work.count();
+    println!("measured: {work} requests for {CLAIMS} claims");
+    // Three a claim, and what a process asks for whatever it does: watches that end and begin anew.
+    assert!(work <= 3 * CLAIMS + 10, "{requests:#?}");
 }
 
-/// The Go provisioner's 5 requests a second make this last for half a minute at least.
+/// The Go provisioner's 5 requests a second, of which a claim takes three, make this last for two minutes: four times as long as is waited for.
 async fn a_burst_is_not_throttled(stage: Stage) {
+    const CLAIMS: usize = 200;
     let class = stage.class("plain", json!({})).await;
     let _provisioner = stage.start();
     stage.passed_by().await;
     let begin = tokio::time::Instant::now();
-    for number in 0..60 {
+    for number in 0..CLAIMS {
         stage.claim(&format!("data-{number}"), &class).await;
     }
-    eventually("60 volumes", async || {
+    eventually(format!("{CLAIMS} volumes"), async || {
         let volumes = stage
             .volumes()
             .list(&kube::api::ListParams::default())
@@ -98,11 +102,11 @@ async fn a_burst_is_not_throttled(stage: Stage) {
                 .and_then(|spec| spec.storage_class_name.as_ref());
             class_of == Some(&class) && !name_of(*volume).is_empty()
         });
-        (mine.count() == 60).then_some(())
+        (mine.count() == CLAIMS).then_some(())
     })
     .await;
     println!(
-        "measured: 60 claims in {:.2} s",
+        "measured: {CLAIMS} claims in {:.2} s",
         begin.elapsed().as_secs_f64()
     );
 }

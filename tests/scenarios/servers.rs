@@ -8,7 +8,7 @@ use futures::stream;
 use k8s_openapi::api::core::v1::PersistentVolume;
 use kube::api::ListParams;
 use serde_json::json;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
 use crate::expect::eventually_within;
 use crate::provisioner::Provisioner;
@@ -45,11 +45,24 @@ pub fn scenarios() -> Vec<Scenario> {
 }
 
 const COUNT: usize = 500;
+/// How long a server is out of reach.
+const CUT: Duration = Duration::from_secs(60);
 /// For what has to go through 500 claims after an interruption.
 const CAP: Duration = Duration::from_secs(180);
 
 fn real(stage: &Stage) -> &Real {
     stage.world().real().expect("real parts")
+}
+
+/// A directory of one of nfs-ganesha's other exports as a share of the scenario's own.
+fn ganesha(stage: &Stage, path: &str) -> Share {
+    let path = real(stage).says(path).expect("a share");
+    let share = Share {
+        path: path.to_owned(),
+        dir: path.into(),
+        ..stage.share().clone()
+    };
+    share.folder(stage.namespace())
 }
 
 /// A directory of knfsd as a share of the scenario's own.
@@ -115,6 +128,7 @@ async fn burst(stage: &Stage, share: &Share, restart: impl AsyncFnOnce()) {
         })
         .await;
         let before = volumes(stage, &class).await.len();
+        assert!(before < COUNT, "not in the middle of it");
         restart().await;
         (before, Instant::now())
     };
@@ -166,13 +180,22 @@ async fn minute_without_packets(stage: &Stage, share: &Share, server: &str) {
     let class = stage.class("cut", json!({"onDelete": "delete"})).await;
     let mut provisioner = start(stage, share);
     let before = stage.provision("before", &class).await;
-    let block = [server, "block", "60"];
-    let cut = real(stage).world_sh(&block);
-    let meanwhile = async {
-        stage.claim("data", &class).await;
-        stage.delete_claim("before").await;
-    };
-    tokio::join!(cut, meanwhile);
+    real(stage).world_sh(&[server, "block"]).await;
+    let cut = Instant::now();
+    stage.claim("data", &class).await;
+    stage.delete_claim("before").await;
+    // Packets flow again only once both have been tried in vain.
+    let place = [&*share.path];
+    stage
+        .event_within(CUT, "data", "ProvisioningFailed", &place)
+        .await;
+    stage
+        .event_within(CUT, &name_of(&before), "VolumeFailedDelete", &place)
+        .await;
+    sleep_until(cut + CUT).await;
+    assert_eq!(stage.phase("data").await, "Pending");
+    stage.volume_is(&name_of(&before), "Released").await;
+    real(stage).world_sh(&[server, "unblock"]).await;
     let back = Instant::now();
     assert!(provisioner.is_alive());
     stage.bound_within(CAP, "data").await;
@@ -222,13 +245,7 @@ async fn squashed(stage: &Stage, share: &Share) {
 }
 
 async fn ganesha_squashing_root_says_so_on_the_claim(stage: Stage) {
-    let path = real(&stage).says("NFS_PATH_SQUASH").expect("a share");
-    let share = Share {
-        path: path.to_owned(),
-        dir: path.into(),
-        ..stage.share().clone()
-    };
-    let share = share.folder(stage.namespace());
+    let share = ganesha(&stage, "NFS_PATH_SQUASH");
     squashed(&stage, &share).await;
 }
 
@@ -240,13 +257,7 @@ async fn knfsd_squashing_root_says_so_on_the_claim(stage: Stage) {
 
 /// As a pod without the sysctl: no port below 1024, on a server that does not ask for one.
 async fn an_export_that_is_not_secure_serves_from_any_port(stage: Stage) {
-    let path = real(&stage).says("NFS_PATH_OPEN").expect("a share");
-    let share = Share {
-        path: path.to_owned(),
-        dir: path.into(),
-        ..stage.share().clone()
-    };
-    let share = share.folder(stage.namespace());
+    let share = ganesha(&stage, "NFS_PATH_OPEN");
     let class = stage.class("plain", json!({"onDelete": "delete"})).await;
     let settings = stage.settings_for(&share).without_low_ports();
     let provisioner = stage.start_with(&settings);
@@ -358,14 +369,15 @@ async fn knfsd_archives_and_deletes(stage: Stage) {
     let _provisioner = start(&stage, &share);
     let gone = stage.provision("gone", &del).await;
     let kept = stage.provision("kept", &arch).await;
-    exec(
+    let modes = exec(
         &stage,
         &format!(
-            "touch {}/a/b/kept/canary; stat -c %a {0}/a {0}/a/b {0}/a/b/kept",
+            "touch {0}/a/b/kept/canary; stat -c %a {0}/a {0}/a/b {0}/a/b/kept",
             share.path
         ),
     )
     .await;
+    assert_eq!(modes.lines().collect::<Vec<_>>(), ["777"; 3]);
     for claim in ["gone", "kept"] {
         stage.delete_claim(claim).await;
     }

@@ -12,7 +12,7 @@ pub fn scenarios() -> Vec<Scenario> {
         Scenario::of(a_setting_that_is_missing_or_wrong_is_one_line_and_exit_code_2),
         Scenario::of(settings_can_be_given_as_flags),
         Scenario::of(the_flags_of_gos_logger_are_taken),
-        Scenario::of(a_persistentvolumes_directory_is_neither_needed_nor_touched),
+        Scenario::of(a_persistentvolumes_directory_is_neither_needed_nor_made),
         Scenario::of(sigterm_ends_the_process_cleanly),
     ]
 }
@@ -84,8 +84,8 @@ async fn the_flags_of_gos_logger_are_taken(stage: Stage) {
     stage.provision("data", &class).await;
 }
 
-/// Go's Deployment mounts the share there; here nothing is, and nothing is made there.
-async fn a_persistentvolumes_directory_is_neither_needed_nor_touched(stage: Stage) {
+/// Go's Deployment mounts the share there; here is nothing, and nothing is made. (Where there is something, it stays as it was.)
+async fn a_persistentvolumes_directory_is_neither_needed_nor_made(stage: Stage) {
     let mounted = std::path::Path::new("/persistentvolumes");
     let before = mounted.is_dir().then(|| crate::stage::entries(mounted));
     let class = stage.class("plain", json!({})).await;
