@@ -59,7 +59,7 @@ fn row(line: &str) -> Option<Vec<&str>> {
     (cells[0] != "what" && !cells[0].starts_with("---")).then_some(cells)
 }
 
-/// `plan::pattern::tests::NAME`: a test of that name in `src/plan/pattern.rs`, or in `tests.rs` beside it.
+/// `plan::pattern::tests::NAME`: a test of that name, or a property, in `src/plan/pattern.rs`, or in `tests.rs` beside it.
 fn is_unit_test(path: &str) -> bool {
     let Some((module, name)) = path.split_once("::tests::") else {
         return false;
@@ -73,6 +73,6 @@ fn is_unit_test(path: &str) -> bool {
             let text = std::fs::read_to_string(file).unwrap_or_default();
             text.split("#[test]\n")
                 .skip(1)
-                .any(|test| test.trim_start().starts_with(&format!("fn {name}()")))
+                .any(|test| test.trim_start().starts_with(&format!("fn {name}(")))
         })
 }
