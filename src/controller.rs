@@ -42,6 +42,7 @@ mod parents;
 pub mod paths;
 pub mod pulse;
 pub mod queue;
+pub mod retry_after;
 pub mod scrape;
 pub mod stores;
 pub mod survey;

@@ -278,7 +278,7 @@ fn report(
                 class_name(seen)
             );
             ctx.warn(&*seen.claim, "ProvisioningFailed", message);
-            Done::Failed
+            failure.retry_after().map_or(Done::Failed, Done::Later)
         }
     }
 }

@@ -1,9 +1,11 @@
 //! What stopped an attempt, as one line for an event: cause and cure.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use nfs_export::Target;
 
+use super::retry_after;
 use crate::telemetry::log::chain;
 
 /// A step of an attempt that failed.
@@ -33,7 +35,7 @@ pub enum Failure {
         /// The request in words.
         what: &'static str,
         /// How long it was waited for.
-        after: std::time::Duration,
+        after: Duration,
     },
     /// Every name that an archive of the directory could have is taken.
     #[error(
@@ -112,6 +114,14 @@ impl Failure {
                 !matches!(source, kube::Error::Api(status) if matches!(status.code, 400..=499))
             }
             _ => false,
+        }
+    }
+
+    /// When to come back, where that is not ours to say.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Api { source, .. } => retry_after::of(source),
+            _ => None,
         }
     }
 

@@ -175,11 +175,21 @@ impl Paths {
         inner.epoch
     }
 
-    /// The list that began with `token` is in the store: what was created before it began is either shown or gone.
-    pub fn list_ended(&self, token: u64) {
-        self.lock()
+    /// Volumes that claims are making, or have made and the store has not shown.
+    pub fn held(&self) -> Vec<Box<str>> {
+        self.lock().holds.keys().cloned().collect()
+    }
+
+    /// The list that began with `token` is in the store, and what it shows was [`Paths::seen`]: what was created before it began and is held still is gone.
+    /// Returns the names of those.
+    pub fn list_ended(&self, token: u64) -> Vec<Box<str>> {
+        let is_gone = |_: &Box<str>, (_, stage): &mut (Place, Stage)| matches!(stage, Stage::Created(epoch) if *epoch < token);
+        let mut inner = self.lock();
+        inner
             .holds
-            .retain(|_, (_, stage)| !matches!(stage, Stage::Created(epoch) if *epoch < token));
+            .extract_if(is_gone)
+            .map(|(name, _)| name)
+            .collect()
     }
 
     /// Another process had the lead meanwhile: nothing is in flight here any more.

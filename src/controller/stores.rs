@@ -21,6 +21,7 @@ use super::paths::Paths;
 use super::queue::Queue;
 use crate::plan;
 use crate::plan::facts::{Claim, Class, Volume};
+use crate::plan::names;
 use crate::plan::occupied::Occupied;
 use crate::plan::shares::{Served, Share};
 use crate::telemetry::health::{Health, Heart, PATIENCE};
@@ -245,6 +246,19 @@ impl Stores {
     fn enqueue_claim(&self, name: &str) {
         let key = ClaimKey(name.into());
         if self.claim(&key).is_some() {
+            self.queues.claims.add(key);
+        }
+    }
+
+    /// Puts the claim that a volume of this name was made for into the queue, if it still wants one. Looks at every claim.
+    fn enqueue_claim_of(&self, volume: &str) {
+        let mut wanting = None;
+        self.each_claim(|claim| {
+            if names::volume(&claim.uid) == volume {
+                wanting = Some(ClaimKey::from(claim));
+            }
+        });
+        if let Some(key) = wanting {
             self.queues.claims.add(key);
         }
     }

@@ -190,7 +190,7 @@ fn report(
             let reason = failure.message();
             ctx.note(&failure, &reason, "deletion failed");
             ctx.warn(volume, "VolumeFailedDelete", reason);
-            Done::Failed
+            failure.retry_after().map_or(Done::Failed, Done::Later)
         }
     }
 }

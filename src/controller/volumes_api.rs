@@ -7,9 +7,12 @@ use k8s_openapi::api::core::v1::PersistentVolume;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::{Api, Client};
 use serde_json::json;
+use tokio::time::Instant;
+use tracing::debug;
 
 use super::access::Write;
 use super::failure::Failure;
+use super::retry_after;
 use crate::plan::facts::{FINALIZER, Volume};
 
 /// PersistentVolumes of the cluster, to write to.
@@ -25,17 +28,38 @@ pub enum Creation {
     Existed,
 }
 
-/// Time for one request, the client's own retries of 429 and 503 included. Each can be repeated, so giving up early costs nothing but the repeat.
+/// Time for one request, and for its repeats where the API server asks for patience. Each can be repeated, so giving up early costs nothing but the repeat.
 const DEADLINE: Duration = Duration::from_secs(30);
+
+/// How long an attempt waits in all because the API server asks for it: it keeps its place meanwhile, so that no more requests come than before. Who is
+/// asked for more gives up, and comes back when it is time.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// How often somebody else may be quicker before an attempt fails.
 const CONFLICTS: usize = 10;
 
-async fn within<T>(
+async fn within<T, R>(
     what: &'static str,
-    request: impl Future<Output = kube::Result<T>>,
-) -> Result<kube::Result<T>, Failure> {
-    tokio::time::timeout(DEADLINE, request)
+    mut request: impl FnMut() -> R,
+) -> Result<kube::Result<T>, Failure>
+where
+    R: Future<Output = kube::Result<T>>,
+{
+    let patient = async {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let answer = request().await;
+            match answer.as_ref().err().and_then(retry_after::of) {
+                Some(pause) if Instant::now() + pause <= end => {
+                    debug!(?pause, what, "API server asks for patience");
+                    // Not all at the same moment.
+                    tokio::time::sleep(pause.mul_f64(1.0 + 0.2 * fastrand::f64())).await;
+                }
+                _ => return answer,
+            }
+        }
+    };
+    tokio::time::timeout(DEADLINE, patient)
         .await
         .map_err(|_| Failure::Slow {
             what,
@@ -56,8 +80,8 @@ impl VolumesApi {
     /// # Errors
     /// [`Failure::Api`] and [`Failure::Slow`].
     pub async fn create(&self, volume: &PersistentVolume) -> Result<Creation, Failure> {
-        let what = "create the PersistentVolume";
-        match within(what, self.0.create(&PostParams::default(), volume)).await? {
+        let (what, params) = ("create the PersistentVolume", PostParams::default());
+        match within(what, || self.0.create(&params, volume)).await? {
             Ok(_) => Ok(Creation::Created),
             Err(kube::Error::Api(status)) if status.code == 409 => Ok(Creation::Existed),
             Err(error) => Err(Failure::api(what)(error)),
@@ -88,7 +112,7 @@ impl VolumesApi {
             ..DeleteParams::default()
         };
         let what = "delete the PersistentVolume";
-        match within(what, self.0.delete(&volume.name, &params)).await? {
+        match within(what, || self.0.delete(&volume.name, &params)).await? {
             Ok(_) => Ok(()),
             Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
             Err(error) => Err(Failure::api(what)(error)),
@@ -104,12 +128,12 @@ impl VolumesApi {
         let mut conflicts = 0;
         loop {
             let what = "remove the finalizer of the PersistentVolume";
-            let live = match within(what, self.0.get_opt(&volume.name)).await? {
+            let live = match within(what, || self.0.get_opt(&volume.name)).await? {
                 Ok(Some(live)) if live.metadata.uid.as_deref() == Some(&*volume.uid) => live,
                 Ok(_) => return Ok(()),
                 Err(error) => return Err(Failure::api(what)(error)),
             };
-            match within(what, Box::pin(self.write_released(live, how))).await? {
+            match within(what, || Box::pin(self.write_released(live.clone(), how))).await? {
                 Ok(()) => return Ok(()),
                 Err(kube::Error::Api(status)) if status.code == 404 => return Ok(()),
                 Err(kube::Error::Api(status)) if status.code == 409 && conflicts < CONFLICTS => {

@@ -7,16 +7,18 @@ use http::header::{HeaderValue, USER_AGENT};
 use kube::Client;
 use kube::client::ClientBuilder;
 use kube::config::{KubeConfigOptions, Kubeconfig};
+use tower::util::AndThenLayer;
 
 use super::RunError;
 use crate::config::Config;
+use crate::controller::retry_after;
 use crate::telemetry::metrics::Metrics;
 
 /// A connection on which nothing arrives for so long is taken for dead. Each watch brings a bookmark every minute, and all other requests
 /// have shorter deadlines of their own.
 const SILENCE: Duration = Duration::from_secs(150);
 
-/// A client whose requests are counted, and bear the identity of this process. No request is made yet.
+/// A client whose requests are counted, and bear the identity of this process. It repeats none by itself. No request is made yet.
 ///
 /// # Errors
 /// [`RunError::Kubeconfig`].
@@ -37,9 +39,14 @@ pub(super) async fn connect(
     };
     kube.headers.extend(user_agent(identity));
     kube.read_timeout = Some(SILENCE);
+    // Its pauses double up to minutes, without a word, and a watch that sleeps sees no claim.
+    kube.default_retry = false;
     let builder =
         ClientBuilder::try_from(kube).map_err(|error| RunError::Kubeconfig(error.into()))?;
-    Ok(builder.with_layer(&metrics.api_layer()).build())
+    Ok(builder
+        .with_layer(&metrics.api_layer())
+        .with_layer(&AndThenLayer::new(retry_after::noted))
+        .build())
 }
 
 /// Program, version, and which process it is: so that the API server's audit log tells a leader from the one before it.

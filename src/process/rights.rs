@@ -11,6 +11,7 @@ use crate::controller::Context;
 use crate::controller::access::{Access, Error, LockAt};
 use crate::controller::events::Events;
 use crate::controller::leader::Leader;
+use crate::controller::retry_after;
 use crate::telemetry::health::PATIENCE;
 use crate::telemetry::log::chain;
 
@@ -69,7 +70,8 @@ async fn ask_access(
                         "API server does not say what is allowed; asking on"
                     );
                 }
-                tokio::time::sleep(ASK_AGAIN).await;
+                let asked = retry_after::of(&error.source).unwrap_or_default();
+                tokio::time::sleep(asked.max(ASK_AGAIN)).await;
             }
             Err(_elapsed) => {
                 if !std::mem::replace(&mut told, true) {

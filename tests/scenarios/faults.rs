@@ -24,6 +24,9 @@ pub fn scenarios() -> Vec<Scenario> {
         Scenario::of(too_many_requests_is_obeyed)
             .alone()
             .only_on_the_double("a real API server cannot be told to say 429"),
+        Scenario::of(an_api_server_that_is_unavailable_for_long_is_asked_on_and_named)
+            .alone()
+            .only_on_the_double("a real API server cannot be told to say 503"),
         Scenario::of(a_volume_whose_creation_got_no_answer_is_not_made_twice)
             .alone()
             .only_on_the_double("a single answer cannot be lost on purpose on a real API server"),
@@ -234,6 +237,33 @@ async fn too_many_requests_is_obeyed(stage: Stage) {
         "each refusal asked for a second: {:?}",
         begin.elapsed()
     );
+}
+
+/// A client that waits twice as long after each refusal would sleep for as long again as the trouble lasted, or twice that.
+async fn an_api_server_that_is_unavailable_for_long_is_asked_on_and_named(stage: Stage) {
+    let api = stage.world().double().unwrap().api();
+    let class = stage.class("plain", json!({})).await;
+    let provisioner = stage.start();
+    stage.passed_by().await;
+    for resource in ["persistentvolumeclaims", "persistentvolumes"] {
+        let requests = Requests::of("watch", resource);
+        api.faults().fail(usize::MAX, requests, Fault::Unavailable);
+    }
+    let mark = api.audit().mark();
+    api.faults().cut_watches();
+    let tries = || api.audit().count(mark, "watch", "persistentvolumeclaims");
+    crate::expect::until("it is refused for a while", || tries() >= 12).await;
+    stage.claim("data", &class).await;
+    let says = [
+        "WARN",
+        "kind=PersistentVolumeClaim",
+        "currently unable to handle",
+    ];
+    provisioner.log().says(&says).await;
+    api.faults().clear();
+    let up = Instant::now();
+    stage.bound_within(Duration::from_secs(8), "data").await;
+    measured("from the end of 503 to the waiting claim bound", up);
 }
 
 async fn a_volume_whose_creation_got_no_answer_is_not_made_twice(stage: Stage) {

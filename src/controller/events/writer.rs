@@ -17,6 +17,7 @@ use super::{
     job::{Job, Outcome, Step},
     object,
 };
+use crate::controller::retry_after;
 use crate::telemetry::health::Heart;
 
 /// Writes the events of one [`Events`](super::Events).
@@ -131,7 +132,7 @@ fn outcome_of(error: &kube::Error, create: bool) -> Outcome {
         kube::Error::Api(status) => match status.code {
             409 if create => Outcome::Exists,
             404 if !create => Outcome::Missing,
-            401 | 429 | 500.. => Outcome::Later(retry_after(status)),
+            401 | 429 | 500.. => Outcome::Later(retry_after::of_status(status)),
             // 404 on create, 403, 410: the namespace is going or gone, or the rules say no.
             _ => Outcome::Refused,
         },
@@ -140,11 +141,6 @@ fn outcome_of(error: &kube::Error, create: bool) -> Outcome {
         }
         _ => Outcome::Later(None),
     }
-}
-
-fn retry_after(status: &kube::core::Status) -> Option<Duration> {
-    let seconds = status.details.as_ref()?.retry_after_seconds;
-    (seconds > 0).then(|| Duration::from_secs(seconds.into()))
 }
 
 impl std::fmt::Debug for Sender {

@@ -13,7 +13,10 @@ use super::{
     view::View,
 };
 use crate::{
-    controller::events::{Event, Events, Kind},
+    controller::{
+        events::{Event, Events, Kind},
+        retry_after,
+    },
     plan::lock::{Role, Step, Why},
     telemetry::{health::Heart, log::Repeats},
 };
@@ -80,7 +83,8 @@ impl Candidate {
                 Err(error) if is_conflict(&error) => Duration::ZERO,
                 Err(error) => {
                     self.trouble(&error, "lock not seen or not written");
-                    self.view.setup().terms.retry
+                    let asked = retry_after::of(&error).unwrap_or_default();
+                    asked.max(self.view.setup().terms.retry)
                 }
             };
             sleep(self.jitter(pause)).await;
@@ -141,12 +145,16 @@ impl Candidate {
                 continue;
             };
             let sent = Instant::now();
+            let mut pause = self.view.setup().terms.retry / 4;
             match self.view.write(&record).await {
                 Ok(()) => return Ok(sent),
                 Err(error) if is_conflict(&error) || is_gone(&error) => self.look_again().await,
-                Err(error) => self.trouble(&error, "lock not renewed"),
+                Err(error) => {
+                    self.trouble(&error, "lock not renewed");
+                    pause = pause.max(retry_after::of(&error).unwrap_or_default());
+                }
             }
-            sleep(self.jitter(self.view.setup().terms.retry / 4)).await;
+            sleep(self.jitter(pause)).await;
         }
     }
 

@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 use tokio::time::sleep;
 use tracing::{info, warn};
 
+use crate::controller::retry_after;
 use crate::telemetry::health::Heart;
 use crate::telemetry::log::chain;
 
@@ -59,27 +60,38 @@ where
                 if !is_old && !std::mem::replace(&mut broken, true) {
                     warn!(kind = %kind, reason = chain(&error), "API server refuses or drops a watch; trying on");
                 }
-                sleep(pauses.longer()).await;
+                let pause = pauses.longer().max(asked_for(&error));
+                heart.while_waiting(sleep(pause)).await;
                 continue;
             }
         };
-        // Said before a list is even asked for, so it proves nothing: kube's own backoff would start anew at each of them.
-        if let Event::Init = event {
-            sink.begin();
-            continue;
-        }
-        pauses = Pauses::default();
-        if std::mem::take(&mut broken) {
-            info!(kind = %kind, "watch goes on");
+        // The beginning of a list is said before it is even asked for, and its objects come page by page: neither shows that the next step will do better
+        // than the last time. kube's own backoff would start anew at each of them.
+        if !matches!(event, Event::Init | Event::InitApply(_)) {
+            pauses = Pauses::default();
+            if std::mem::take(&mut broken) {
+                info!(kind = %kind, "watch goes on");
+            }
         }
         match event {
-            Event::Init => {}
+            Event::Init => sink.begin(),
             Event::InitApply(object) => sink.listed(object),
             Event::InitDone => sink.complete(),
             Event::Apply(object) => sink.apply(object),
             Event::Delete(object) => sink.delete(object),
         }
     }
+}
+
+/// How long the API server asked to be left in peace.
+fn asked_for(error: &watcher::Error) -> Duration {
+    let asked = match error {
+        watcher::Error::InitialListFailed(error)
+        | watcher::Error::WatchStartFailed(error)
+        | watcher::Error::WatchFailed(error) => retry_after::of(error),
+        _ => None,
+    };
+    asked.unwrap_or_default()
 }
 
 // === impl Pauses ===
@@ -101,8 +113,12 @@ impl Pauses {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use http::StatusCode;
     use k8s_openapi::api::storage::v1::StorageClass;
+    use serde_json::json;
     use tokio::time::timeout;
 
     use super::*;
@@ -128,6 +144,45 @@ mod tests {
         let _ = timeout(Duration::from_mins(1), follow(client, Nowhere, &heart)).await;
         let asked = log.all().len();
         assert!((30..=100).contains(&asked), "{asked} requests in a minute");
+    }
+
+    /// Every second answer is the first page of a list, and the one after it never comes.
+    #[tokio::test(start_paused = true)]
+    async fn a_list_that_always_breaks_off_halfway_is_begun_once_a_second_and_no_more() {
+        let page = json!({"kind": "StorageClassList", "apiVersion": "storage.k8s.io/v1",
+            "metadata": {"resourceVersion": "7", "continue": "more"},
+            "items": [{"metadata": {"name": "plain"}, "provisioner": "example.org/nfs"}]});
+        let answers = Arc::new(AtomicUsize::new(0));
+        let (client, log) = mk_client(move |_| {
+            let (page, number) = (page.clone(), answers.fetch_add(1, Ordering::Relaxed));
+            async move {
+                match number % 2 {
+                    0 => (StatusCode::OK, page),
+                    _ => double::status(StatusCode::INTERNAL_SERVER_ERROR, "InternalError"),
+                }
+            }
+        });
+        let heart = Health::default().heart("watch", PATIENCE);
+        let _ = timeout(Duration::from_mins(1), follow(client, Nowhere, &heart)).await;
+        let lists = log.all().len() / 2;
+        assert!((30..=100).contains(&lists), "{lists} lists in a minute");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_api_server_that_asks_for_patience_is_left_in_peace_and_the_watch_is_alive() {
+        let (client, log) = mk_client(|_| async {
+            let (code, mut body) = double::status(StatusCode::TOO_MANY_REQUESTS, "Slowly");
+            body["details"] = json!({"retryAfterSeconds": 120});
+            (code, body)
+        });
+        let health = Health::default();
+        let heart = health.heart("watch", PATIENCE);
+        let mut watching = std::pin::pin!(follow(client, Nowhere, &heart));
+        let _ = timeout(Duration::from_secs(119), &mut watching).await;
+        assert_eq!(log.all().len(), 1);
+        assert!(health.alive().is_well());
+        let _ = timeout(Duration::from_secs(2), &mut watching).await;
+        assert_eq!(log.all().len(), 2);
     }
 
     #[tokio::test(start_paused = true)]

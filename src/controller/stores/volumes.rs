@@ -112,7 +112,14 @@ impl Sink<PersistentVolume> for Intake {
         let listed = std::mem::take(&mut self.listing);
         let wanting: Vec<VolumeKey> = listed.wanting().collect();
         let before = std::mem::replace(&mut *write(&self.stores.volumes), listed);
-        self.stores.paths.list_ended(self.token);
+        // A list shows what no event will: from here on the store speaks for these directories.
+        let held = self.stores.paths.held().into_iter();
+        for name in held.filter(|name| self.stores.volume(name).is_some()) {
+            self.stores.paths.seen(&name);
+        }
+        for name in self.stores.paths.list_ended(self.token) {
+            self.stores.enqueue_claim_of(&name);
+        }
         for name in wanting {
             self.stores.queues.volumes.add(name);
         }
@@ -162,9 +169,8 @@ mod tests {
 
     const OURS: &str = "example.org/nfs";
 
-    /// The claim's attempt was over when its volume was made; the claim itself does not change when that goes.
-    #[test]
-    fn a_claim_whose_volume_goes_before_it_is_bound_is_looked_at_again() {
+    /// Stores of a leader that know one claim, its queues, and the claim's volume as the API server has it.
+    fn mk_world() -> (Arc<Stores>, Arc<Queues>, impl Fn() -> PersistentVolume) {
         let backoff = |_| Duration::from_secs(1);
         let queues = Arc::new(Queues {
             claims: Queue::new(backoff),
@@ -180,25 +186,65 @@ mod tests {
         let stores = Arc::new(stores);
         let claim = json!({"metadata": {"namespace": "default", "name": "data", "uid": "u1",
             "annotations": {"volume.kubernetes.io/storage-provisioner": OURS}}});
+        claims::Intake::new(stores.clone()).apply(serde_json::from_value(claim).unwrap());
+        settle(&queues);
         let volume = json!({"metadata": {"name": "pvc-u1", "uid": "u2"},
             "spec": {"claimRef": {"namespace": "default", "name": "data"}}});
-        let volume = || serde_json::from_value::<PersistentVolume>(volume.clone()).unwrap();
-        claims::Intake::new(stores.clone()).apply(serde_json::from_value(claim).unwrap());
-        let mut volumes = Intake::new(stores.clone(), 0);
-        volumes.apply(volume());
+        let volume = move || serde_json::from_value::<PersistentVolume>(volume.clone()).unwrap();
+        (stores, queues, volume)
+    }
 
-        let settle = || {
-            let key = queues.claims.next().now_or_never().unwrap();
-            assert_eq!(queues.claims.done(&key, Done::Settled), None);
-        };
-        settle();
+    /// The claim's attempt is over.
+    fn settle(queues: &Queues) {
+        let key = queues.claims.next().now_or_never().unwrap();
+        assert_eq!(queues.claims.done(&key, Done::Settled), None);
+        assert_eq!(queues.claims.depth().ready, 0);
+    }
+
+    /// The claim itself does not change when its volume goes.
+    #[test]
+    fn a_claim_whose_volume_goes_before_it_is_bound_is_looked_at_again() {
+        let (stores, queues, volume) = mk_world();
+        let mut volumes = Intake::new(stores, 0);
+        volumes.apply(volume());
         assert_eq!(queues.claims.depth().ready, 0);
         volumes.delete(volume());
         assert_eq!(queues.claims.depth().ready, 1, "deleted");
-        settle();
+        settle(&queues);
         volumes.apply(volume());
         volumes.begin();
         volumes.complete();
         assert_eq!(queues.claims.depth().ready, 1, "not in the list any more");
+    }
+
+    #[test]
+    fn a_claim_whose_volume_came_and_went_while_nobody_watched_is_looked_at_again() {
+        let (stores, queues, _) = mk_world();
+        let mut volumes = Intake::new(stores.clone(), 0);
+        let place = Place::new("nfs", "/data/dir").unwrap();
+        stores.paths.hold("pvc-u1", place).unwrap().created();
+        volumes.begin();
+        volumes.complete();
+        assert!(!stores.paths.is_created("pvc-u1"));
+        assert_eq!(queues.claims.depth().ready, 1);
+    }
+
+    /// Bound by the time the list shows it, it may not change again for years.
+    #[test]
+    fn a_volume_that_is_made_while_a_list_is_under_way_and_shown_by_it_is_held_no_longer() {
+        let (stores, queues, volume) = mk_world();
+        let mut volumes = Intake::new(stores.clone(), 0);
+        volumes.begin();
+        let place = Place::new("nfs", "/data/dir").unwrap();
+        stores
+            .paths
+            .hold("pvc-u1", place.clone())
+            .unwrap()
+            .created();
+        volumes.listed(volume());
+        volumes.complete();
+        assert!(!stores.paths.is_created("pvc-u1"));
+        assert!(stores.paths.move_away("another", place).is_ok());
+        assert_eq!(queues.claims.depth().ready, 0);
     }
 }
