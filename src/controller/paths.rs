@@ -183,13 +183,11 @@ impl Paths {
     /// The list that began with `token` is in the store, and what it shows was [`Paths::seen`]: what was created before it began and is held still is gone.
     /// Returns the names of those.
     pub fn list_ended(&self, token: u64) -> Vec<Box<str>> {
-        let is_gone = |_: &Box<str>, (_, stage): &mut (Place, Stage)| matches!(stage, Stage::Created(epoch) if *epoch < token);
         let mut inner = self.lock();
-        inner
+        let gone = inner
             .holds
-            .extract_if(is_gone)
-            .map(|(name, _)| name)
-            .collect()
+            .extract_if(|_, (_, stage)| matches!(stage, Stage::Created(epoch) if *epoch < token));
+        gone.map(|(name, _)| name).collect()
     }
 
     /// Another process had the lead meanwhile: nothing is in flight here any more.

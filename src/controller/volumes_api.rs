@@ -94,7 +94,7 @@ impl VolumesApi {
     /// [`Failure::Api`] and [`Failure::Slow`].
     pub async fn read(&self, name: &str) -> Result<Option<PersistentVolume>, Failure> {
         let what = "read the PersistentVolume";
-        within(what, self.0.get_opt(name))
+        within(what, || self.0.get_opt(name))
             .await?
             .map_err(Failure::api(what))
     }
