@@ -17,6 +17,7 @@ use self::events::Events;
 use self::failure::Failure;
 use self::hindsight::Hindsight;
 use self::leader::Leadership;
+use self::made::Made;
 use self::missing::Missing;
 use self::paths::Paths;
 use self::pulse::Pulse;
@@ -37,6 +38,7 @@ pub mod events;
 pub mod failure;
 pub mod hindsight;
 pub mod leader;
+pub mod made;
 pub mod missing;
 mod parents;
 pub mod paths;
@@ -89,6 +91,8 @@ pub struct Context {
     pub repeats: Repeats<String>,
     /// Claims whose class is not there.
     pub classless: Missing<ClaimKey>,
+    /// Directories whose claims have no volume yet.
+    pub made: Made,
     /// Attempts at once.
     pub limits: Limits,
 }
@@ -184,6 +188,7 @@ impl<'a> Term<'a> {
     fn begin(ctx: &'a Context) -> Self {
         // Another process may have led meanwhile: what was in flight here is over.
         ctx.paths.clear();
+        ctx.made.clear();
         for export in ctx.shares.all() {
             export.forget();
         }

@@ -24,6 +24,7 @@ use crate::controller::access::{Access, LockAt};
 use crate::controller::events::{self, Events};
 use crate::controller::hindsight::Hindsight;
 use crate::controller::leader::{self, Leader, Leadership};
+use crate::controller::made::Made;
 use crate::controller::missing::Missing;
 use crate::controller::paths::Paths;
 use crate::controller::pulse::Pulse;
@@ -183,6 +184,7 @@ impl Process {
             hindsight: Hindsight::default(),
             repeats: Repeats::default(),
             classless: Missing::default(),
+            made: Made::default(),
             limits: config.limits,
         };
         Ok(Self {

@@ -7,18 +7,17 @@
 
 use std::time::Duration;
 
-use nfs_export::{Created, Export, Target};
+use nfs_export::{Created, Target};
 use tracing::field::display;
 use tracing::{Span, debug, info, info_span, warn};
 
 use super::failure::Failure;
 use super::queue::Done;
 use super::stores::ClaimKey;
-use super::{Context, parents};
+use super::{Context, made};
 use crate::plan::claim::{self as plan, ClaimPlan, Ignore, Provision, Surroundings, Wait};
 use crate::plan::facts::{Claim, Class, Request, Standing};
 use crate::plan::{names, pv};
-use crate::telemetry::log::chain;
 use crate::telemetry::metrics::Attempt;
 
 /// How soon to look again where only another attempt of this process is in the way.
@@ -41,7 +40,7 @@ struct Observed {
 enum Provisioned {
     /// Directory and volume are there.
     Whole,
-    /// The claim went away meanwhile: nothing was left behind.
+    /// The claim went away meanwhile: what was made for it is given back by the next look.
     ClaimGone,
 }
 
@@ -54,12 +53,30 @@ pub(super) fn span(ctx: &Context, key: &ClaimKey) -> Span {
 
 /// Works on one claim once, within its [`span`].
 pub(super) async fn attempt(ctx: &Context, key: ClaimKey) -> Done {
-    let Some(seen) = observe(ctx, &key) else {
+    let seen = observe(ctx, &key);
+    let volume = seen.as_ref().map(|seen| names::volume(&seen.claim.uid));
+    if let Some(left) = ctx.made.left(&key, volume.as_deref()) {
+        if let Err(failure) = made::give_back(ctx, &left).await {
+            debug!(
+                reason = failure.message(),
+                dir = left.dir.as_str(),
+                "directory of a claim that is gone stays for now"
+            );
+            return failure.retry_after().map_or(Done::Failed, Done::Later);
+        }
+        ctx.made.forget(&key);
+    }
+    let Some(seen) = seen else {
         return Done::Settled; // gone, bound, or never ours
     };
     let plan = decide(ctx, &seen); // no client
     match plan {
-        ClaimPlan::Ignore(why) => ignored(why),
+        ClaimPlan::Ignore(why) => {
+            if why == Ignore::VolumeExists {
+                ctx.made.forget(&key);
+            }
+            ignored(why)
+        }
         ClaimPlan::Wait(what) => waiting(&what),
         ClaimPlan::Refuse(refusal) => {
             // A change of the claim or of a class brings the key back at once; otherwise only the event is due again.
@@ -154,8 +171,14 @@ async fn act(
         .create_dir_all(&provision.dir, provision.mode)
         .await
         .map_err(Failure::share(&target))?;
+    let key = ClaimKey::from(&*seen.claim);
+    if created == Created::New
+        && let Some(before) = ctx.made.put(&key, provision)
+    {
+        // Its labels chose another one then; an empty directory too many is no reason to keep the claim waiting.
+        let _ = made::give_back(ctx, &before).await;
+    }
     if !still_wanted(ctx, &seen.claim) {
-        abandon(ctx, &export, provision, created).await;
         return Ok(Provisioned::ClaimGone);
     }
     let Some(volume) = build(ctx, seen, provision) else {
@@ -170,11 +193,12 @@ async fn act(
         return Err(failure);
     }
     hold.created();
+    ctx.made.forget(&key);
     Ok(Provisioned::Whole)
 }
 
 /// Whether a volume that is there has a part in the directory, and may take it along when it goes.
-fn is_shared(ctx: &Context, provision: &Provision) -> bool {
+pub(super) fn is_shared(ctx: &Context, provision: &Provision) -> bool {
     let place = provision.share.place(&provision.dir);
     ctx.stores
         .occupied(|occupied| occupied.around(&place, "").next().is_some())
@@ -202,32 +226,6 @@ fn still_wanted(ctx: &Context, claim: &Claim) -> bool {
     ctx.stores
         .claim(&ClaimKey::from(claim))
         .is_some_and(|now| now.uid == claim.uid)
-}
-
-/// Takes back a directory that was made for a claim that is gone. Only an empty one, only one that this attempt made, only while nobody else has a part
-/// in it; and no fuss where it fails: an empty directory is no loss, and the share may be out of reach.
-async fn abandon(ctx: &Context, export: &Export, provision: &Provision, created: Created) {
-    let (place, volume) = (provision.share.place(&provision.dir), &provision.volume);
-    if created != Created::New || ctx.fence().is_err() {
-        return;
-    }
-    let Ok(moving) = ctx.paths.move_away(volume, place) else {
-        return; // another claim with the same pattern has it by now
-    };
-    // Only behind the hold: until then another claim could get the directory. Its own volume counts too: a claim is also gone from the store when it is
-    // bound to the one that an attempt without an answer has made.
-    if is_shared(ctx, provision) {
-        return;
-    }
-    match export.remove_empty_dir(&provision.dir).await {
-        Ok(_) => parents::remove_empty(ctx, &provision.share, &provision.dir, volume).await,
-        Err(error) => debug!(
-            reason = chain(&error),
-            dir = provision.dir.as_str(),
-            "directory of a claim that is gone stays, empty"
-        ),
-    }
-    drop(moving);
 }
 
 // --- report ---
@@ -262,8 +260,8 @@ fn report(
             Done::Settled
         }
         Ok(Provisioned::ClaimGone) => {
-            info!("claim is gone; nothing was made for it");
-            Done::Settled
+            info!("claim is gone; no volume was made for it");
+            Done::Later(Duration::ZERO)
         }
         Err(not_yet @ (Failure::Busy(_) | Failure::NotLeading)) => {
             debug!(reason = %not_yet, "not yet");

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use kube::core::Status;
 use nfs_export::Target;
 
 use super::retry_after;
@@ -101,9 +102,9 @@ impl Failure {
         }
     }
 
-    /// The API server does not allow it.
+    /// The rules of the service account do not allow it.
     pub fn is_forbidden(&self) -> bool {
-        matches!(self, Self::Api { source: kube::Error::Api(status), .. } if status.code == 403)
+        matches!(self, Self::Api { source: kube::Error::Api(status), .. } if is_missing_rule(status))
     }
 
     /// Whether what was asked of the API server may have happened all the same: the answer is missing, or is an error that can follow the change.
@@ -131,9 +132,7 @@ impl Failure {
             Self::Api {
                 source: kube::Error::Api(status),
                 ..
-            } if status.code == 403 => {
-                Some("grant it to the service account: see manifests/base/rbac.yaml".to_owned())
-            }
+            } if status.code == 403 => Some(refused(status).to_owned()),
             Self::Api { .. }
             | Self::Slow { .. }
             | Self::NoArchiveName(_)
@@ -141,6 +140,55 @@ impl Failure {
             | Self::Outdated
             | Self::NotLeading
             | Self::Busy(_) => None,
+        }
+    }
+}
+
+/// Admission refuses with the same code and reason as the rules do; what authorization says begins with who cannot do it.
+fn is_missing_rule(status: &Status) -> bool {
+    status.code == 403
+        && status.message.contains("forbidden: User \"")
+        && status.message.contains("\" cannot ")
+}
+
+fn refused(status: &Status) -> &'static str {
+    if is_missing_rule(status) {
+        "grant it to the service account: see manifests/base/rbac.yaml"
+    } else {
+        "a policy of the cluster refuses it (an admission webhook, a ValidatingAdmissionPolicy, a quota), not the service account's rules: change the policy or except this provisioner's volumes"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mk_refusal(message: &str) -> Failure {
+        let status = Status::failure(message, "Forbidden").with_code(403);
+        Failure::api("create the PersistentVolume")(kube::Error::Api(status.boxed()))
+    }
+
+    #[test]
+    fn a_policy_s_refusal_and_a_missing_rule_have_different_cures() {
+        for (message, is_rule) in [
+            (
+                r#"persistentvolumes is forbidden: User "system:serviceaccount:default:nfs" cannot create resource "persistentvolumes" in API group "" at the cluster scope"#,
+                true,
+            ),
+            (
+                r#"admission webhook "deny.example.org" denied the request: no NFS here"#,
+                false,
+            ),
+            (
+                r#"persistentvolumes "pvc-1" is forbidden: ValidatingAdmissionPolicy "no-nfs" with binding "all" denied request: no NFS here"#,
+                false,
+            ),
+        ] {
+            let failure = mk_refusal(message);
+            let said = failure.message();
+            assert_eq!(failure.is_forbidden(), is_rule, "{message}");
+            assert_eq!(said.contains("grant it"), is_rule, "{said}");
+            assert_eq!(said.contains("change the policy"), !is_rule, "{said}");
         }
     }
 }

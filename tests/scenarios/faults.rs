@@ -20,6 +20,9 @@ pub fn scenarios() -> Vec<Scenario> {
         Scenario::of(an_api_server_killed_in_the_middle_of_a_burst_loses_nothing).alone(),
         Scenario::of(a_file_server_that_hangs_is_waited_for).alone(),
         Scenario::of(a_claim_deleted_while_it_is_provisioned_leaves_nothing).alone(),
+        Scenario::of(a_claim_deleted_while_its_volume_cannot_be_made_leaves_nothing)
+            .alone()
+            .only_on_the_double("a real API server cannot be told to say 500"),
         Scenario::of(deletion_goes_on_when_nfs_is_back).alone(),
         Scenario::of(too_many_requests_is_obeyed)
             .alone()
@@ -191,6 +194,29 @@ async fn a_claim_deleted_while_it_is_provisioned_leaves_nothing(stage: Stage) {
         before.len() + 1,
         "what passed by, and nothing else"
     );
+}
+
+async fn a_claim_deleted_while_its_volume_cannot_be_made_leaves_nothing(stage: Stage) {
+    let api = stage.world().double().unwrap().api();
+    let pattern = json!({"pathPattern": "deep/${.PVC.name}"});
+    let class = stage.class("plain", pattern).await;
+    let _provisioner = stage.start();
+    stage.passed_by().await;
+    let creations = Requests::of("create", "persistentvolumes");
+    api.faults().fail(usize::MAX, creations, Fault::Internal);
+    stage.claim("data", &class).await;
+    stage.event("data", "ProvisioningFailed", &[]).await;
+    // By now its directory is found, not made.
+    stage
+        .event_counted(CAP, "data", "ProvisioningFailed", 2)
+        .await;
+    assert!(stage.dir("deep/data").is_dir());
+    stage.delete_claim("data").await;
+    crate::expect::until("the directory is gone again", || {
+        !stage.dir("deep").exists()
+    })
+    .await;
+    api.faults().clear();
 }
 
 async fn deletion_goes_on_when_nfs_is_back(stage: Stage) {

@@ -108,6 +108,8 @@ impl Sink<PersistentVolumeClaim> for Intake {
         if let Some(claim) = wanted {
             let volume = names::volume(&claim.uid);
             info!(claim = %key, %volume, "claim deleted before it was bound");
+            // What was made for it is nobody's now.
+            self.stores.queues.claims.add(key);
         }
     }
 }

@@ -1,0 +1,84 @@
+//! Directories that attempts of this term have made for claims that have no volume yet: whose they are is known nowhere else, so when such a claim goes, the
+//! directory would be nobody's.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use nfs_export::Target;
+use tracing::info;
+
+use super::failure::Failure;
+use super::stores::ClaimKey;
+use super::{Context, claim, parents};
+use crate::plan::claim::Provision;
+
+/// Directories kept in mind at most: of more than so many claims that fail at a time, some may leave an empty one.
+const KEPT: usize = 4096;
+
+/// By claim, the directory that was made for it.
+#[derive(Debug, Default)]
+pub struct Made(Mutex<HashMap<ClaimKey, Provision>>);
+
+// === impl Made ===
+
+impl Made {
+    /// A directory is new. Returns another one that was made for the claim before its labels changed.
+    pub(super) fn put(&self, key: &ClaimKey, provision: &Provision) -> Option<Provision> {
+        let mut kept = self.lock();
+        if kept.len() >= KEPT && !kept.contains_key(key) {
+            return None;
+        }
+        kept.insert(key.clone(), provision.clone())
+            .filter(|before| before.volume != provision.volume || before.dir != provision.dir)
+    }
+
+    /// The directory that was made for a claim of this name which is gone: another one than that of `volume`, which is wanted still.
+    pub(super) fn left(&self, key: &ClaimKey, volume: Option<&str>) -> Option<Provision> {
+        let kept = self.lock();
+        let made = kept.get(key)?;
+        (Some(&*made.volume) != volume).then(|| made.clone())
+    }
+
+    /// It has its volume, or is gone.
+    pub(super) fn forget(&self, key: &ClaimKey) {
+        self.lock().remove(key);
+    }
+
+    /// Another process has led meanwhile.
+    pub(super) fn clear(&self) {
+        self.lock().clear();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<ClaimKey, Provision>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Takes back a directory that was made for a claim that is gone. Only an empty one, only one that this process made, only while nobody else has a part
+/// in it.
+pub(super) async fn give_back(ctx: &Context, made: &Provision) -> Result<(), Failure> {
+    // A claim is also gone from the store when it is bound to the volume that an attempt without an answer has made.
+    if ctx.volumes.read(&made.volume).await?.is_some() {
+        return Ok(());
+    }
+    ctx.fence()?;
+    let place = made.share.place(&made.dir);
+    let Ok(moving) = ctx.paths.move_away(&made.volume, place) else {
+        return Ok(()); // another claim with the same pattern has it by now
+    };
+    // Only behind the hold: until then another claim could get the directory.
+    if claim::is_shared(ctx, made) {
+        return Ok(());
+    }
+    let target = Target::from(&made.share);
+    let removed = ctx.shares.export(&target).remove_empty_dir(&made.dir).await;
+    if removed.map_err(Failure::share(&target))? {
+        info!(
+            dir = made.dir.as_str(),
+            "directory of a claim that is gone removed"
+        );
+        parents::remove_empty(ctx, &made.share, &made.dir, &made.volume).await;
+    }
+    drop(moving);
+    Ok(())
+}
