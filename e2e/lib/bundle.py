@@ -4,7 +4,7 @@
 
 confined: the pod of manifests/base: no capability, no privilege escalation, read-only root, the default seccomp profile.
 drop-in:  the Go project's Deployment, which says nothing of the kind: the default capabilities as the bounding set, of
-          which a user other than root has none, and a root that can be written to.
+          which root has all and another user none, and a root that can be written to.
 Both are in this machine's network namespace, where the test's servers are.
 """
 
@@ -61,6 +61,9 @@ def main():
     parser.add_argument("command", nargs="+")
     options = parser.parse_args()
     confined = options.pod == "confined"
+    capabilities = {"bounding": [] if confined else DEFAULT_CAPABILITIES}
+    if options.uid == 0:
+        capabilities |= {"effective": capabilities["bounding"], "permitted": capabilities["bounding"]}
     linux = {"namespaces": [{"type": kind} for kind in ("pid", "ipc", "uts", "mount")]}
     if confined:
         linux["seccomp"] = seccomp()
@@ -73,7 +76,7 @@ def main():
             "env": options.env,
             "cwd": "/",
             "noNewPrivileges": confined,
-            "capabilities": {"bounding": [] if confined else DEFAULT_CAPABILITIES},
+            "capabilities": capabilities,
         },
         "mounts": list(mounts(options.volumes)),
         "linux": linux,
