@@ -9,8 +9,10 @@ use super::failure::Failure;
 use super::paths::Moving;
 use super::volume::Decided;
 use super::{Context, parents};
+use crate::plan::facts::Volume;
+use crate::plan::place::Place;
 use crate::plan::shares::Share;
-use crate::plan::volume::{Archive, Delete, KeepData};
+use crate::plan::volume::{Archive, Delete, KeepData, WayBack};
 
 /// Renames the directory to the first name that is free. A directory that is gone already needs no archive.
 pub(super) async fn archive(
@@ -66,10 +68,12 @@ pub(super) async fn remove(
     // Only now: a share that was down has kept the call above waiting.
     decided.still_holds(ctx).await?;
     ctx.fence()?;
+    ctx.paths.trashed(&volume.name);
     let renamed = moved(ctx, &export, &moving, &delete.dir, &delete.trash).await?;
     drop(moving);
     debug!(?renamed, "directory moved away");
     let removed = empty(ctx, &export, &target, &delete.trash).await?;
+    ctx.paths.emptied(&volume.name);
     if renamed == Renamed::TargetExists {
         // An earlier attempt moved the data there. What bears the old name now was made since then: a volume's that left it to this one, or
         // somebody else's. The plan says which, when it is asked anew.
@@ -110,6 +114,40 @@ async fn moved(
     }
     renamed.map_err(Failure::share(target))
 }
+
+/// Renames what is on its way out back, or to the first name of an archive that is free where somebody has its own; returns where it is now. `None` if
+/// there is nothing.
+pub(super) async fn bring_back(
+    ctx: &Context,
+    volume: &Volume,
+    way: &WayBack,
+) -> Result<Option<Place>, Failure> {
+    let (target, export) = open(ctx, &way.share);
+    let moving = ctx
+        .paths
+        .move_away(&volume.name, way.share.place(&way.dir))?;
+    let is_there = export.stat(&way.trash).await;
+    if is_there.map_err(Failure::share(&target))?.is_none() {
+        return Ok(None);
+    }
+    if let Some(parent) = way.dir.parent() {
+        ctx.fence()?;
+        let made = export.create_dir_all(&parent, PARENT_MODE).await;
+        made.map_err(Failure::share(&target))?;
+    }
+    for to in std::iter::once(&way.dir).chain(&way.archives) {
+        ctx.fence()?;
+        match moved(ctx, &export, &moving, &way.trash, to).await? {
+            Renamed::Done => return Ok(Some(way.share.place(to))),
+            Renamed::NoSource => return Ok(None),
+            Renamed::TargetExists => {}
+        }
+    }
+    Err(Failure::NoArchiveName(way.dir.as_str().to_owned()))
+}
+
+/// As when they were made.
+const PARENT_MODE: u32 = 0o777;
 
 /// Nobody but the provisioner looks into the hidden folder: what is on its way out may have been private.
 const HIDDEN_MODE: u32 = 0o700;

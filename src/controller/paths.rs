@@ -14,6 +14,7 @@ mod guards;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::plan::facts::Volume;
 use crate::plan::place::Place;
 
 pub use guards::{Emptying, Hold, Moving, Parting};
@@ -40,6 +41,8 @@ struct Inner {
     unsettled: HashSet<Box<str>>,
     emptying: HashMap<Box<str>, Place>,
     parting: HashSet<Arc<str>>,
+    /// Volumes whose directory may be in the hidden folder, with the last that was seen of each since.
+    trashed: HashMap<Box<str>, Option<Arc<Volume>>>,
     epoch: u64,
 }
 
@@ -107,6 +110,33 @@ impl Paths {
         if inner.unsettled.remove(volume) {
             inner.moving.remove(volume);
         }
+    }
+
+    /// The directory of `volume` is, or may be, in the hidden folder.
+    pub fn trashed(&self, volume: &str) {
+        self.lock().trashed.entry(volume.into()).or_default();
+    }
+
+    /// It is not there any more.
+    pub fn emptied(&self, volume: &str) {
+        self.lock().trashed.remove(volume);
+    }
+
+    /// Whether the directory of `volume` may be in the hidden folder.
+    pub fn is_trashed(&self, volume: &str) -> bool {
+        self.lock().trashed.contains_key(volume)
+    }
+
+    /// The store shows a volume as it is, or as it was when it went; remembered of those whose directory may be in the hidden folder.
+    pub fn last_seen(&self, volume: &Volume) {
+        if let Some(seen) = self.lock().trashed.get_mut(&*volume.name) {
+            *seen = Some(Arc::new(volume.clone()));
+        }
+    }
+
+    /// What was last seen of a volume whose directory may be in the hidden folder.
+    pub fn last_of(&self, volume: &str) -> Option<Arc<Volume>> {
+        self.lock().trashed.get(volume).cloned().flatten()
     }
 
     /// A parent of the directory of `volume` is about to be removed if it is empty. A claim for a directory in it makes it again; one for this very
@@ -198,6 +228,7 @@ impl Paths {
         inner.unsettled.clear();
         inner.emptying.clear();
         inner.parting.clear();
+        inner.trashed.clear();
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

@@ -10,6 +10,7 @@ use super::failure::Failure;
 use super::{Context, away};
 use crate::plan::names;
 use crate::plan::shares::Share;
+use crate::plan::volume::WayBack;
 use crate::telemetry::health::Heart;
 use crate::telemetry::log::chain;
 
@@ -31,6 +32,12 @@ pub(super) async fn run(ctx: &Context, heart: &Heart) {
     }
 }
 
+/// Whether it belongs to a volume that is gone, and was to be kept.
+fn is_outlived(ctx: &Context, name: &str) -> bool {
+    let last = ctx.paths.last_of(name);
+    last.is_some_and(|volume| WayBack::outlives(&volume))
+}
+
 async fn sweep(ctx: &Context, share: &Share) -> Result<(), Failure> {
     let (target, export) = away::open(ctx, share);
     let Ok(hidden) = names::hidden() else {
@@ -47,7 +54,13 @@ async fn sweep(ctx: &Context, share: &Share) -> Result<(), Failure> {
         let Ok(trash) = hidden.join(&name) else {
             continue;
         };
-        if ctx.stores.volume(&name).is_none() {
+        if let Some(volume) = ctx.stores.volume(&name) {
+            if volume.ours {
+                // Its own attempt knows whether that is to go on, or to come back.
+                ctx.paths.trashed(&name);
+                ctx.queues.volumes.add(volume.name.clone());
+            }
+        } else if !is_outlived(ctx, &name) {
             let removed = match away::empty(ctx, &export, &target, &trash).await {
                 Ok(removed) => removed,
                 // One that cannot go is no reason for the others to stay.

@@ -24,6 +24,7 @@ use crate::telemetry::metrics::Attempt;
 pub(super) use decided::Decided;
 
 mod decided;
+mod taken_back;
 
 /// How soon to look again where only another attempt of this process is in the way.
 const MOMENT: Duration = Duration::from_millis(200);
@@ -42,10 +43,15 @@ pub(super) fn span(ctx: &Context, key: &VolumeKey) -> Span {
 pub(super) async fn attempt(ctx: &Context, key: VolumeKey) -> Done {
     let Some((volume, plan)) = look(ctx, &key).await else {
         ctx.paths.stayed(&key);
-        return Done::Settled; // gone
+        return taken_back::gone(ctx, &key).await;
     };
     if !plan.takes_directory_away() {
         ctx.paths.stayed(&key);
+    }
+    if plan.calls_removal_off()
+        && let Err(failure) = taken_back::bring_back(ctx, &volume).await
+    {
+        return report_failure(ctx, &volume, &failure);
     }
     match &plan {
         VolumePlan::Ignore(why) => {
@@ -174,25 +180,34 @@ fn report(
             done(ctx, volume, plan);
             Done::Settled
         }
-        Err(
-            not_yet @ (Failure::Busy(_)
-            | Failure::NameTakenAnew
-            | Failure::NotLeading
-            | Failure::Outdated),
-        ) => {
-            debug!(reason = %not_yet, "not yet");
-            Done::Later(MOMENT)
-        }
         Err(failure) => {
-            if let Some(timing) = timing {
+            if let Some(timing) = timing
+                && !is_passing(&failure)
+            {
                 timing.failed();
             }
-            let reason = failure.message();
-            ctx.note(&failure, &reason, "deletion failed");
-            ctx.warn(volume, "VolumeFailedDelete", reason);
-            failure.retry_after().map_or(Done::Failed, Done::Later)
+            report_failure(ctx, volume, &failure)
         }
     }
+}
+
+/// Only something else of this process is in the way, or the view was old.
+fn is_passing(failure: &Failure) -> bool {
+    matches!(
+        failure,
+        Failure::Busy(_) | Failure::NameTakenAnew | Failure::NotLeading | Failure::Outdated
+    )
+}
+
+fn report_failure(ctx: &Context, volume: &Volume, failure: &Failure) -> Done {
+    if is_passing(failure) {
+        debug!(reason = %failure, "not yet");
+        return Done::Later(MOMENT);
+    }
+    let reason = failure.message();
+    ctx.note(failure, &reason, "deletion failed");
+    ctx.warn(volume, "VolumeFailedDelete", reason);
+    failure.retry_after().map_or(Done::Failed, Done::Later)
 }
 
 /// What was done, beside what was said of the directory where it was moved.

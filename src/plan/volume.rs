@@ -6,20 +6,20 @@
 //!
 //! Nothing is deleted that is not provably ours and provably nobody else's. Whatever else is refused, with the reason and the cure.
 
-use crate::plan::class::Disposal;
-use crate::plan::facts::{Class, Phase, Reclaim, Source, Volume};
-use crate::plan::names;
+use crate::plan::facts::{Class, Phase, Reclaim, Volume};
 use crate::plan::occupied::Occupied;
 use crate::plan::place::{Place, Relation};
 use crate::plan::shares::{Served, Share};
 use nfs_export::SubDir;
 use others::{Part, other_part, taker};
+use own::{Keeps, Own, own};
 use reason::Reason;
 use std::collections::HashMap;
 use std::sync::Arc;
 
 mod others;
 mod outcome;
+mod own;
 mod reason;
 
 /// All classes by name, whoever's they are.
@@ -116,6 +116,19 @@ pub struct KeepData {
     pub message: String,
 }
 
+/// A directory that was on its way out, and where it can go instead.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WayBack {
+    /// The share.
+    pub share: Share,
+    /// Where it was.
+    pub dir: SubDir,
+    /// Where it is.
+    pub trash: SubDir,
+    /// Names of an archive, for where somebody else has the old name; the best first.
+    pub archives: Vec<SubDir>,
+}
+
 /// The directory is to be renamed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Archive {
@@ -134,7 +147,7 @@ pub struct Delete {
     pub share: Share,
     /// The directory.
     pub dir: SubDir,
-    /// Renamed to this before it is removed, so that nothing written under the old name afterwards is hit. Its parent is [`names::hidden`].
+    /// Renamed to this before it is removed, so that nothing written under the old name afterwards is hit. Its parent is [`crate::plan::names::hidden`].
     pub trash: SubDir,
 }
 
@@ -169,60 +182,6 @@ fn due(volume: &Volume) -> Due {
         (_, Reclaim::Delete, Phase::Released) => Due::Yes,
         (_, Reclaim::Delete, _) => Due::No(Ignore::NotReleased),
     }
-}
-
-/// How much of the data a volume leaves behind that is due: the less first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Keeps {
-    Nothing,
-    Archive,
-    Directory,
-}
-
-/// What a volume that is due is by itself, whatever surrounds it.
-#[derive(Debug)]
-struct Own<'a> {
-    place: &'a Place,
-    share: Share,
-    dir: SubDir,
-    trash: SubDir,
-    keeps: Keeps,
-}
-
-/// The class that decides about a volume is the one of its name. Where the volume remembers what its class said, one of that name that is another
-/// provisioner's today is a stranger.
-fn deciding<'a>(volume: &Volume, around: &Surroundings<'a>) -> Option<&'a Class> {
-    let class = around.classes.get(&volume.class).map(AsRef::as_ref);
-    class.filter(|class| {
-        volume.recorded.disposal.is_none() || *class.provisioner == *around.provisioner
-    })
-}
-
-fn own<'a>(volume: &'a Volume, around: &Surroundings<'_>) -> Result<Own<'a>, Reason> {
-    let (place, backsteps) = match &volume.source {
-        Source::Nfs { place, backsteps } => (place, *backsteps),
-        Source::CsiNfs { .. } | Source::Other => return Err(Reason::NotNfs),
-    };
-    if backsteps {
-        return Err(Reason::Backsteps);
-    }
-    let (share, dir) = around.served.locate(place, &volume.recorded)?;
-    if names::is_hidden(&dir) {
-        return Err(Reason::Hidden);
-    }
-    let keeps = match Disposal::of(deciding(volume, around), volume.recorded.disposal.as_ref()) {
-        Disposal::Retain => Keeps::Directory,
-        Disposal::Archive => Keeps::Archive,
-        Disposal::Delete => Keeps::Nothing,
-        Disposal::Unreadable(text) => return Err(Reason::Unreadable(text)),
-    };
-    Ok(Own {
-        place,
-        share,
-        dir,
-        trash: names::trash(&volume.name).map_err(Reason::Name)?,
-        keeps,
-    })
 }
 
 fn refuse(volume: &Volume, reason: &Reason) -> VolumePlan {
@@ -275,6 +234,21 @@ impl VolumePlan {
     /// Whether it moves a directory out of its place, which must not be somebody else's by now.
     pub fn takes_directory_away(&self) -> bool {
         matches!(self, Self::Archive(_) | Self::Delete(_))
+    }
+
+    /// Whether the data is to be kept after all, should an earlier plan have begun to remove it.
+    pub fn calls_removal_off(&self) -> bool {
+        match self {
+            Self::Ignore(Ignore::Kept | Ignore::NotReleased)
+            | Self::RemoveFinalizer(_)
+            | Self::Retain
+            | Self::Archive(_) => true,
+            Self::Ignore(Ignore::Foreign | Ignore::Leaving)
+            | Self::Wait(_)
+            | Self::Refuse(_)
+            | Self::KeepData(_)
+            | Self::Delete(_) => false,
+        }
     }
 }
 

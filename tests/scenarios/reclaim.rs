@@ -2,10 +2,12 @@
 
 use kube::api::{DeleteParams, PostParams};
 use serde_json::{Value, json};
+use testkit::nfs::{Procedure, nfsstat3};
 
 use crate::fixtures::mk_class;
 use crate::scenario::Scenario;
 use crate::stage::{Stage, name_of};
+use crate::world::{Part, Turn};
 
 /// The facts.
 pub fn scenarios() -> Vec<Scenario> {
@@ -27,6 +29,10 @@ pub fn scenarios() -> Vec<Scenario> {
         Scenario::of(a_migrated_volume_is_reclaimed).only_on_the_double(
             "a real volume controller takes the annotation off volumes that it does not migrate itself",
         ),
+        Scenario::of(a_volume_taken_back_after_a_crash_gets_its_data_back),
+        Scenario::of(a_volume_taken_back_in_mid_deletion_outlives_its_object)
+            .alone()
+            .only_on_the_double("a real server cannot be told to refuse a removal"),
         Scenario::of(a_deep_directory_with_many_files_is_removed_and_links_are_not_followed),
     ]);
     all
@@ -324,4 +330,87 @@ async fn a_deep_directory_with_many_files_is_removed_and_links_are_not_followed(
     stage.gone(&volume).await;
     assert_eq!(stage.entries(), ["neighbour"]);
     assert!(stage.dir("neighbour").join("canary").is_file());
+}
+
+/// The process died after it had moved the directory away, and somebody sets the volume to Retain.
+async fn a_volume_taken_back_after_a_crash_gets_its_data_back(stage: Stage) {
+    let class = stage.class("del", json!({"onDelete": "delete"})).await;
+    let provisioner = stage.start();
+    let mut volumes = Vec::new();
+    for name in ["free", "taken"] {
+        let volume = stage.provision(name, &class).await;
+        let dir = stage.dir_of(&volume);
+        stage.write(&dir, "canary");
+        volumes.push((volume, dir));
+    }
+    provisioner.kill();
+    let hidden = stage.dir(".nfs-subdir-external-provisioner");
+    std::fs::create_dir_all(&hidden).unwrap();
+    for ((volume, dir), claim) in volumes.iter().zip(["free", "taken"]) {
+        let name = name_of(volume);
+        std::fs::rename(stage.dir(dir), hidden.join(&name)).unwrap();
+        stage.delete_claim(claim).await;
+        stage.volume_is(&name, "Released").await;
+        let retained = json!({"spec": {"persistentVolumeReclaimPolicy": "Retain"}});
+        stage.patch_volume(&name, retained).await;
+    }
+    let [(free, at), (taken, from)] = &volumes[..] else {
+        panic!("two volumes")
+    };
+    stage.write(from, "new");
+    let _provisioner = stage.start_with(&stage.settings().with("ENABLE_LEADER_ELECTION", "false"));
+    let reason = "VolumeFailedDelete";
+    let back = ["is back in", at];
+    stage.event(&name_of(free), reason, &back).await;
+    let archive = format!("archived-{from}");
+    let elsewhere = [&archive, "is another directory now"];
+    stage.event(&name_of(taken), reason, &elsewhere).await;
+    for volume in [free, taken] {
+        stage.delete_volume(&name_of(volume)).await;
+        stage.gone(volume).await;
+    }
+    stage.passed_by().await;
+    for dir in [at, &archive] {
+        assert!(stage.dir(dir).join("canary").is_file(), "{dir}");
+    }
+    assert!(stage.dir(from).join("new").is_file());
+    assert_eq!(std::fs::read_dir(hidden).unwrap().count(), 0);
+}
+
+/// Its object is deleted under Retain while the share is down, before the data could be brought back.
+async fn a_volume_taken_back_in_mid_deletion_outlives_its_object(stage: Stage) {
+    let world = stage.world();
+    let faults = world.double().expect("the double").nfs_faults();
+    let _provisioner = stage.start();
+    let retained = json!({"spec": {"persistentVolumeReclaimPolicy": "Retain"}});
+    let freed = json!({"spec": {"claimRef": null}});
+    for (name, patch) in [
+        ("retained", &retained),
+        ("freed", &freed),
+        ("gone", &retained),
+    ] {
+        // Of a class of its own: a volume that is freed may be had by any other claim of its class.
+        let class = stage.class(name, json!({"onDelete": "delete"})).await;
+        let volume = stage.provision(name, &class).await;
+        let dir = stage.dir_of(&volume);
+        stage.write(&dir, "canary");
+        let refused = faults.fail(Procedure::REMOVE, nfsstat3::NFS3ERR_ACCES);
+        stage.delete_claim(name).await;
+        let volume_name = name_of(&volume);
+        stage.event(&volume_name, "VolumeFailedDelete", &[]).await;
+        assert!(!stage.dir(&dir).exists(), "{name}: moved away");
+        if name == "gone" {
+            world.turn(Part::Nfs, Turn::Off).await;
+        }
+        stage.patch_volume(&volume_name, patch.clone()).await;
+        if name == "gone" {
+            stage.delete_volume(&volume_name).await;
+            stage.gone(&volume).await;
+            world.turn(Part::Nfs, Turn::On).await;
+        }
+        let back = ["is back in", &dir];
+        stage.event(&volume_name, "VolumeFailedDelete", &back).await;
+        faults.clear(refused);
+        assert!(stage.dir(&dir).join("canary").is_file(), "{name}");
+    }
 }

@@ -91,6 +91,9 @@ impl Intake {
     /// A claim whose volume went before it was bound wants another, and nothing about the claim itself changes.
     fn gone(&self, volume: &Volume) {
         self.stores.paths.left(&volume.name);
+        if self.stores.paths.is_trashed(&volume.name) {
+            self.stores.queues.volumes.add(volume.name.clone());
+        }
         if let Some(claim) = &volume.claim {
             self.stores.enqueue_claim(claim);
         }
@@ -134,7 +137,10 @@ impl Sink<PersistentVolume> for Intake {
 
     fn apply(&mut self, object: PersistentVolume) {
         let volume = self.read(object);
-        let (name, wants) = (volume.name.clone(), may_want_work(&volume));
+        let name = volume.name.clone();
+        // One that is taken back in the middle of its deletion wants its data back.
+        let wants = may_want_work(&volume) || self.stores.paths.is_trashed(&name);
+        self.stores.paths.last_seen(&volume);
         let goes = volume.deleting;
         write(&self.stores.volumes).put(volume);
         if goes {
@@ -149,6 +155,7 @@ impl Sink<PersistentVolume> for Intake {
 
     fn delete(&mut self, object: PersistentVolume) {
         let volume = self.read(object);
+        self.stores.paths.last_seen(&volume);
         write(&self.stores.volumes).remove(&volume.name);
         self.stores.paths.seen(&volume.name);
         self.gone(&volume);

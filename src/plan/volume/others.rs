@@ -8,8 +8,9 @@
 //! on its way out, keeps less              leaves it
 //! ```
 
+use super::own::{Keeps, Own, own};
 use super::reason::Reason;
-use super::{Due, Keeps, Own, Surroundings, due, own};
+use super::{Due, Surroundings, due};
 use crate::plan::facts::{Phase, Reclaim, Volume};
 use crate::plan::place::{Place, Relation};
 

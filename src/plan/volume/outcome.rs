@@ -1,12 +1,15 @@
 //! What plans carry: which names, in which words.
 
 use super::others::Bearing;
+use super::own::{Keeps, Own, located};
 use super::reason::Reason;
-use super::{Archive, Farewell, KeepData, Keeps, Own, Refusal};
+use super::{Archive, Farewell, KeepData, Refusal, WayBack};
 use crate::plan::facts::{Phase, Reclaim, Volume};
 use crate::plan::names;
 use crate::plan::occupied::Occupied;
 use crate::plan::place::{Place, Relation};
+use crate::plan::shares::{Served, Share};
+use nfs_export::SubDir;
 
 /// `volume NAME (claim NAMESPACE/NAME)`
 fn named(volume: &Volume) -> String {
@@ -89,21 +92,45 @@ impl KeepData {
     }
 }
 
+// === impl WayBack ===
+
+impl WayBack {
+    /// The way back of the data of `volume`; `None` where it is not on a share that is served.
+    pub fn of(volume: &Volume, served: &Served, occupied: &Occupied) -> Option<Self> {
+        let (_, share, dir) = located(volume, served).ok()?;
+        Some(Self {
+            archives: free_archives(volume, &share, &dir, occupied),
+            trash: names::trash(&volume.name).ok()?,
+            share,
+            dir,
+        })
+    }
+
+    /// Whether the data of a volume whose object is gone was to be kept, going by the last that was seen of it.
+    pub fn outlives(last_seen: &Volume) -> bool {
+        last_seen.ours && last_seen.reclaim == Reclaim::Keep
+    }
+}
+
 // === impl Archive ===
 
 impl Archive {
     pub(super) fn new(volume: &Volume, own: Own<'_>, occupied: &Occupied) -> Self {
-        let mut candidates = names::archives(&own.dir, &volume.name);
-        candidates.retain(|name| {
-            let place = own.share.place(name);
-            occupied
-                .around(&place, &volume.name)
-                .all(|(relation, _)| relation == Relation::Contains)
-        });
         Self {
+            candidates: free_archives(volume, &own.share, &own.dir, occupied),
             share: own.share,
             from: own.dir,
-            candidates,
         }
     }
+}
+
+/// Names for an archive of `dir` under which no volume is.
+fn free_archives(volume: &Volume, share: &Share, dir: &SubDir, occupied: &Occupied) -> Vec<SubDir> {
+    let mut names = names::archives(dir, &volume.name);
+    names.retain(|name| {
+        let place = share.place(name);
+        let mut others = occupied.around(&place, &volume.name);
+        others.all(|(relation, _)| relation == Relation::Contains)
+    });
+    names
 }

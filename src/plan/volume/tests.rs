@@ -1,5 +1,6 @@
 //! What becomes of volumes, by outcome.
 
+use super::own::deciding;
 use super::*;
 use crate::plan::mk::{OURS, mk_class, mk_class_of, mk_place, mk_served, mk_share, mk_volume};
 use proptest::prelude::*;
@@ -802,6 +803,22 @@ fn a_volume_that_waits_for_one_that_is_refused_says_so() {
     ] {
         assert!(why.message.contains(word), "{word:?}: {}", why.message);
     }
+}
+
+#[test]
+fn data_on_its_way_out_comes_back_under_its_name_or_an_archives() {
+    let volume = mk_volume("pvc-1", "/data/nfs/a/b", json!({}));
+    let taken = mk_volume("pvc-2", "/data/nfs/archived-b", json!({}));
+    let (served, occupied) = (mk_served(&[]), mk_occupied(&[&volume, &taken]));
+    let way = WayBack::of(&volume, &served, &occupied).unwrap();
+    assert_eq!(way.trash, mk_dir(".nfs-subdir-external-provisioner/pvc-1"));
+    assert_eq!(way.dir, mk_dir("a/b"));
+    assert_eq!(way.archives[0], mk_dir("archived-b-pvc-1"));
+    let elsewhere = mk_volume("pvc-1", "/other/a", json!({}));
+    assert_eq!(WayBack::of(&elsewhere, &served, &occupied), None);
+    let retained = json!({"spec": {"persistentVolumeReclaimPolicy": "Retain"}});
+    assert!(WayBack::outlives(&mk_volume("pvc-1", PATH, retained)));
+    assert!(!WayBack::outlives(&volume));
 }
 
 /// A class for each policy, of its name.

@@ -1,0 +1,61 @@
+//! A volume that somebody takes back while its directory is being removed: what is left of the data gets its old name again.
+//!
+//! ```text
+//! Released ─ RENAME ─ removal fails ─ set to Retain, or given to another claim ──> RENAME back, or an archive where the name is taken; an event
+//! ```
+//! The object may go too before the data is back. So it is remembered what was last seen of it; where nobody was there to see it, the data is a leftover
+//! like any other.
+
+use std::sync::Arc;
+
+use tracing::{info, warn};
+
+use super::{VolumeKey, report_failure};
+use crate::controller::failure::Failure;
+use crate::controller::queue::Done;
+use crate::controller::{Context, away};
+use crate::plan::facts::Volume;
+use crate::plan::volume::WayBack;
+
+/// Brings back what there may be in the hidden folder of a volume that is to be kept.
+pub(super) async fn bring_back(ctx: &Context, volume: &Volume) -> Result<(), Failure> {
+    if !ctx.paths.is_trashed(&volume.name) {
+        return Ok(());
+    }
+    let served = ctx.stores.served();
+    let way = ctx
+        .stores
+        .occupied(|occupied| WayBack::of(volume, &served, occupied));
+    let Some(way) = way else {
+        return Ok(());
+    };
+    let found = away::bring_back(ctx, volume, &way).await?; // share
+    ctx.paths.emptied(&volume.name);
+    let Some(place) = found else {
+        return Ok(());
+    };
+    let was = way.share.place(&way.dir);
+    info!(%place, "directory brought back");
+    let words = if place == was {
+        format!("what is left of its data is back in {place}")
+    } else {
+        warn!(%was, "another directory bears the old name");
+        format!("what is left of its data is in {place}, because {was} is another directory now")
+    };
+    let message = format!("this volume was being deleted, and is to be kept now: {words}");
+    ctx.warn(volume, "VolumeFailedDelete", message);
+    Ok(())
+}
+
+/// The object is gone.
+pub(super) async fn gone(ctx: &Context, key: &VolumeKey) -> Done {
+    let last: Option<Arc<Volume>> = ctx.paths.last_of(key);
+    let Some(volume) = last.filter(|volume| WayBack::outlives(volume)) else {
+        ctx.paths.emptied(key); // what there may be is the sweep's
+        return Done::Settled;
+    };
+    match bring_back(ctx, &volume).await {
+        Ok(()) => Done::Settled,
+        Err(failure) => report_failure(ctx, &volume, &failure),
+    }
+}
