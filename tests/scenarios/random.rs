@@ -8,6 +8,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use futures::future::join_all;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 use kube::api::{DeleteParams, ListParams, PostParams};
 use serde_json::json;
@@ -35,6 +36,9 @@ const SLOTS: usize = 64;
 const BATCH: usize = 32;
 /// How long everything may take to come to rest.
 const REST: Duration = Duration::from_secs(90);
+
+/// How long a process may take from the deletion of a volume until it has said so.
+const JUST_THEN: SignedDuration = SignedDuration::from_secs(1);
 
 /// The classes: name, pattern, `onDelete` or nothing for archiving.
 const CLASSES: [(&str, Option<&str>, Option<&str>); 8] = [
@@ -83,11 +87,16 @@ struct Model<'a> {
     claims: BTreeMap<String, &'static str>,
     /// Volumes of those claims that were seen bound, and so have a canary: claim, volume, directory.
     live: BTreeMap<String, (String, String)>,
-    /// Directories with a canary that stay by policy.
-    retained: BTreeSet<String>,
+    /// Directories with a canary that stay by policy: their volume.
+    retained: BTreeMap<String, String>,
+    /// Volumes with a canary that are archived by policy.
+    archived: BTreeSet<String>,
     /// UIDs of all claims of the class that retains.
     kept: BTreeSet<String>,
-    kills: usize,
+    /// When a process was killed.
+    kills: Vec<Timestamp>,
+    /// How often the share went away.
+    outages: usize,
 }
 
 fn steps(stage: &Stage) -> usize {
@@ -124,20 +133,23 @@ async fn random_operations_leave_share_and_api_in_agreement(stage: Stage) {
         .with("ENABLE_LEADER_ELECTION", "false")
         .with("LOG_LEVEL", "info");
     let mut model = Model::new(&stage, seed, settings);
-    let begin = Instant::now();
+    let (begin, mark) = (Instant::now(), stage.world().audit_mark());
     let mut done = 0;
     while done < steps {
         done += model.batch().await;
         model.look().await;
-        model.break_something().await;
+        model.break_something(100 * done / steps).await;
     }
     model.come_to_rest().await;
     model.end().await;
+    model.check_what_is_left(mark).await;
     println!(
-        "measured: {done} random steps, {} kills, {:.0} s",
-        model.kills,
+        "measured: {done} random steps, {} kills, share away {} times, {:.0} s",
+        model.kills.len(),
+        model.outages,
         begin.elapsed().as_secs_f64()
     );
+    assert!(!model.kills.is_empty() && model.outages > 0);
 }
 
 // === impl Model ===
@@ -152,9 +164,11 @@ impl<'a> Model<'a> {
             is_share_up: true,
             claims: BTreeMap::new(),
             live: BTreeMap::new(),
-            retained: BTreeSet::new(),
+            retained: BTreeMap::new(),
+            archived: BTreeSet::new(),
             kept: BTreeSet::new(),
-            kills: 0,
+            kills: Vec::new(),
+            outages: 0,
         }
     }
 
@@ -242,8 +256,10 @@ impl<'a> Model<'a> {
                             "{name} is bound to {volume}, and {dir} is not there"
                         );
                         self.stage.write(&dir, &canary(&volume));
-                        if *class == "kept" {
-                            self.retained.insert(dir.clone());
+                        match *class {
+                            "kept" => drop(self.retained.insert(dir.clone(), volume.clone())),
+                            "arch" | "again-arch" => drop(self.archived.insert(volume.clone())),
+                            _ => {}
                         }
                         self.live.insert(name, (volume, dir));
                     }
@@ -254,16 +270,16 @@ impl<'a> Model<'a> {
         unbound == 0 && self.live.len() == self.claims.len()
     }
 
-    async fn break_something(&mut self) {
-        match self.chance.u8(..100) {
-            0..12 => {
-                self.kills += 1;
-                if let Some(provisioner) = self.provisioner.take() {
-                    provisioner.kill();
-                }
+    /// `part` of a hundred steps are done. What chance has left out by then is done anyway: of a few batches not every one brings something.
+    async fn break_something(&mut self, part: usize) {
+        let chance = self.chance.u8(..100);
+        if chance < 12 || part > 30 && self.kills.is_empty() {
+            if let Some(provisioner) = self.provisioner.take() {
+                self.kills.push(Timestamp::now());
+                provisioner.kill();
             }
-            12..18 => self.turn_share(false).await,
-            _ => {}
+        } else if chance < 18 || part > 60 && self.outages == 0 {
+            self.turn_share(false).await;
         }
         if self.provisioner.is_none() && self.chance.u8(..3) > 0 {
             self.provisioner = Some(self.stage.start_with(&self.settings));
@@ -276,6 +292,7 @@ impl<'a> Model<'a> {
     async fn turn_share(&mut self, up: bool) {
         if self.is_share_up != up {
             self.is_share_up = up;
+            self.outages += usize::from(!up);
             let turn = if up { Turn::On } else { Turn::Off };
             self.stage.world().turn(Part::Nfs, turn).await;
         }
@@ -328,8 +345,6 @@ impl<'a> Model<'a> {
             (!hidden.exists() || entries(&hidden).is_empty()).then_some(())
         })
         .await;
-
-        self.check_what_is_left();
     }
 
     /// What the processes said about the volumes whose data lies in a directory, and about their directories.
@@ -350,11 +365,10 @@ impl<'a> Model<'a> {
             .any(|line| of_its_own.iter().any(|part| line.contains(part)))
     }
 
-    fn check_what_is_left(&self) {
+    async fn check_what_is_left(&self, mark: u64) {
         let mut abandoned = 0;
         for name in self.stage.entries() {
             let is_kept = || self.kept.iter().any(|uid| name.ends_with(uid));
-            // Volumes in one another: the outer one's data stays for the inner one's sake, and is nobody's to delete afterwards.
             if name.starts_with("archived-") || name == "shared" || is_kept() {
                 continue;
             }
@@ -371,9 +385,90 @@ impl<'a> Model<'a> {
             abandoned += 1;
         }
         println!("random: {abandoned} empty directories of claims that never had a volume");
-        for dir in &self.retained {
-            assert!(!is_hollow(&self.stage.dir(dir)), "{dir} is to be retained");
+        for (dir, volume) in &self.retained {
+            let dir = self.stage.dir(dir);
+            assert!(
+                is_intact(&dir, volume),
+                "{} is to be retained",
+                dir.display()
+            );
         }
+        self.check_archives();
+        self.check_what_was_shared(mark).await;
+    }
+
+    /// Every byte of a class that archives is in an archive, and nothing else is.
+    fn check_archives(&self) {
+        let mut found = BTreeSet::new();
+        for name in self.stage.entries() {
+            let dir = self.stage.dir(&name);
+            if name.starts_with("archived-") {
+                let volumes = canaries(&dir);
+                assert!(volumes.iter().all(|volume| is_intact(&dir, volume)));
+                found.extend(volumes);
+            }
+        }
+        println!("random: {} volumes' data in archives", found.len());
+        let differs: Vec<_> = found.symmetric_difference(&self.archived).collect();
+        let story = || {
+            let lines = differs
+                .iter()
+                .flat_map(|volume| self.stage.log_lines(volume));
+            lines.collect::<Vec<_>>().join("\n")
+        };
+        assert!(
+            differs.is_empty(),
+            "archived or to be archived, but not both: {differs:?}\n{}",
+            story()
+        );
+    }
+
+    /// Volumes in one another: the outer one's data stays for the inner one's sake, and is nobody's to delete afterwards. An event says so, or, where the
+    /// process was killed before that was written, its log.
+    async fn check_what_was_shared(&self, mark: u64) {
+        let mut left: BTreeSet<_> = canaries(&self.stage.dir("shared")).into_iter().collect();
+        let all = left.len();
+        for event in self.stage.events_of("VolumeFailedDelete").await {
+            let message = event.message.unwrap_or_default();
+            if message.contains("stays: volume") {
+                left.remove(&event.involved_object.name.unwrap_or_default());
+            }
+        }
+        let without_event = left.len();
+        left.retain(|volume| {
+            let lines = self.stage.log_lines(volume);
+            let says = |line: &String| line.contains("directory kept for another volume");
+            !lines.iter().any(says)
+        });
+        let without_word = left.len();
+        // A process that is killed takes with it what it had still to say.
+        let killed_over = self.killed_over(mark);
+        left.retain(|volume| !killed_over.contains(volume));
+        println!(
+            "random: {all} volumes' data left for others, {without_event} of them without an event, {without_word} without a word"
+        );
+        let story = || {
+            let lines = left.iter().flat_map(|volume| self.stage.log_lines(volume));
+            lines.collect::<Vec<_>>().join("\n")
+        };
+        assert!(left.is_empty(), "nobody was told of {left:?}\n{}", story());
+    }
+
+    /// The volumes that were being deleted when a process was killed.
+    fn killed_over(&self, mark: u64) -> BTreeSet<String> {
+        let at_work = |at: Timestamp| {
+            let after = |kill: &Timestamp| kill.duration_since(at);
+            let just_then =
+                |kill: &&Timestamp| !after(kill).is_negative() && after(kill) <= JUST_THEN;
+            self.kills.iter().find(just_then)
+        };
+        let requests = self.stage.world().requests_since(mark).into_iter();
+        let over = requests.filter(|request| {
+            request.resource == "persistentvolumes"
+                && matches!(request.verb.as_str(), "delete" | "patch")
+                && at_work(request.at).is_some()
+        });
+        over.map(|request| request.name).collect()
     }
 }
 

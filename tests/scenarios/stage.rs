@@ -484,6 +484,13 @@ impl Stage {
         events
     }
 
+    /// The provisioner's events with this reason.
+    pub async fn events_of(&self, reason: &str) -> Vec<Event> {
+        let mut events = self.all_events().await;
+        events.retain(|event| event.reason.as_deref() == Some(reason) && self.is_ours(event));
+        events
+    }
+
     /// Waits for an event of the provisioner about an object, with this reason and all of these texts in its message.
     pub async fn event(&self, object: &str, reason: &str, parts: &[&str]) -> Event {
         self.event_within(SOON, object, reason, parts).await
