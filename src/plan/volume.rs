@@ -200,7 +200,7 @@ fn refuse(volume: &Volume, reason: &Reason) -> VolumePlan {
 fn reclaim(volume: &Volume, own: Own<'_>, around: &Surroundings<'_>) -> VolumePlan {
     if own.keeps == Keeps::Directory {
         // Once its object is gone nobody knows that the directory is to stay: whoever would take it along goes first, and leaves it.
-        return match taker(volume, own.place, around) {
+        return match taker(volume, own.place, own.keeps, around) {
             Some(taker) => VolumePlan::Wait(Wait::GoesLater(taker.name.clone())),
             None => VolumePlan::Retain,
         };

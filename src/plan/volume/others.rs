@@ -45,6 +45,8 @@ pub(super) fn other_part<'a>(
     around: &Surroundings<'a>,
 ) -> Option<Part<'a>> {
     let (mut first, mut held_up) = (None, None);
+    // What is left to one around it may be left by that one in turn, and then be had by one that keeps less.
+    let contested = taker(volume, mine.place, mine.keeps, around).is_some();
     for (relation, other) in around.occupied.around(mine.place, &volume.name) {
         let bearing = Bearing::of(other, around);
         let holds = match (&bearing, relation) {
@@ -59,7 +61,9 @@ pub(super) fn other_part<'a>(
             (Bearing::Due(theirs), Relation::Same) => {
                 (*theirs, stays_longer(other)) > (mine.keeps, stays_longer(volume))
             }
-            (Bearing::Due(theirs), Relation::Contains) if *theirs >= mine.keeps => true,
+            (Bearing::Due(theirs), Relation::Contains) if *theirs >= mine.keeps && !contested => {
+                true
+            }
             // Done with its directory; or it waits until this one is out of it.
             (Bearing::Leaves, _) | (Bearing::Due(_), Relation::Contains) => continue,
             // It cannot be moved out of the way.
@@ -76,15 +80,16 @@ pub(super) fn other_part<'a>(
     }
 }
 
-/// A volume on its way out that would take a directory along which is to stay, if it did not see that one's volume.
+/// A volume on its way out that keeps less, and would take the directory along if it did not see this volume.
 pub(super) fn taker<'a>(
     volume: &'a Volume,
     place: &'a Place,
+    keeps: Keeps,
     around: &Surroundings<'a>,
 ) -> Option<&'a Volume> {
     let others = around.occupied.around(place, &volume.name);
     let mut others = others.filter(|(relation, _)| *relation != Relation::Inside);
-    let takes = |other: &Volume| matches!(Bearing::of(other, around), Bearing::Due(keeps) if keeps < Keeps::Directory);
+    let takes = |other: &Volume| matches!(Bearing::of(other, around), Bearing::Due(theirs) if theirs < keeps);
     let found = others.find(|(_, other)| takes(other));
     found.map(|(_, other)| other.as_ref())
 }

@@ -786,6 +786,22 @@ fn data_is_never_left_to_a_volume_that_keeps_less_of_it() {
     }
 }
 
+/// The one around it may leave the data in turn.
+#[test]
+fn data_is_not_left_to_an_outer_volume_past_one_that_keeps_less_of_it() {
+    let volume = mk_volume_of("pvc-1", "/data/nfs/a/b/c", "archive");
+    let outer = mk_volume_of("pvc-2", "/data/nfs/a", "archive");
+    let same = mk_volume_of("pvc-3", "/data/nfs/a/b/c", "delete");
+    let between = mk_volume_of("pvc-3", "/data/nfs/a/b", "delete");
+    let plan = |others: &[&Volume]| mk_plan_among(&volume, &mk_policies(), others);
+    assert!(matches!(plan(&[&outer]), VolumePlan::KeepData(_)));
+    assert_eq!(
+        plan(&[&outer, &same]),
+        VolumePlan::Wait(Wait::GoesLater("pvc-3".into()))
+    );
+    assert!(matches!(plan(&[&outer, &between]), VolumePlan::Archive(_)));
+}
+
 #[test]
 fn a_volume_that_waits_for_one_that_is_refused_says_so() {
     let outer = mk_volume_of("pvc-1", "/data/nfs/a", "delete");
