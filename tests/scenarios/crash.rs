@@ -1,18 +1,20 @@
 //! The process dies between two effects, whichever two: the next one finishes the work.
 //!
-//! The servers are told to swallow one call, before or after it takes effect; once it has arrived the process is killed. Then the servers behave
-//! again, and another process is started. Points are found by counting: the first call of a kind, the second, until there are no more.
+//! The servers are told to swallow one call or request, before or after it takes effect; once it has arrived the process is killed. Then the servers
+//! behave again, and another process is started. Calls are found by counting: the first of a kind, the second, until there are no more.
 
+use std::fmt;
 use std::time::Duration;
 
-use serde_json::{Value, json};
-use testkit::api::Requests;
+use kube::api::ListParams;
+use serde_json::json;
+use testkit::api::{Fate, Requests};
 use testkit::nfs::{Effect, Procedure, Rule};
 
 use crate::expect::{SOON, eventually, eventually_within};
 use crate::provisioner::{Provisioner, Settings};
 use crate::scenario::Scenario;
-use crate::stage::{Stage, entries};
+use crate::stage::{Stage, entries, name_of};
 use crate::world::Double;
 
 /// The facts.
@@ -20,6 +22,7 @@ pub fn scenarios() -> Vec<Scenario> {
     let why = "calls are held at a given point";
     let all = [
         Scenario::of(provisioning_is_finished_after_a_crash_at_any_point),
+        Scenario::of(a_crash_before_success_is_told_doubles_nothing),
         Scenario::of(deleting_is_finished_after_a_crash_at_any_point).with_own_rights(),
         Scenario::of(archiving_is_finished_after_a_crash_at_any_point).with_own_rights(),
         Scenario::of(deleting_under_go_rules_is_finished_after_a_crash_at_any_point),
@@ -30,14 +33,16 @@ pub fn scenarios() -> Vec<Scenario> {
 
 /// Where the process dies.
 #[derive(Debug, Clone)]
-enum Point {
-    /// At the file server's Nth call of this kind, before or after it takes effect.
-    Call {
-        procedure: Procedure,
-        after_effect: bool,
-        number: u64,
-    },
-    /// Before a request takes effect.
+struct Point {
+    at: At,
+    after_effect: bool,
+}
+
+#[derive(Debug, Clone)]
+enum At {
+    /// The file server's Nth call of this kind.
+    Call { procedure: Procedure, number: u64 },
+    /// The API server's first request of this kind.
     Request(Requests),
 }
 
@@ -60,6 +65,30 @@ fn double(stage: &Stage) -> &Double {
     stage.world().double().expect("the double")
 }
 
+impl fmt::Display for Point {
+    /// As `before RENAME` or `after delete persistentvolumes`: the same for each number.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let moment = if self.after_effect { "after" } else { "before" };
+        match &self.at {
+            At::Call { procedure, .. } => {
+                let name = procedure.to_string();
+                write!(f, "{moment} {}", name.trim_start_matches("NFSPROC3_"))
+            }
+            At::Request(requests) => write!(f, "{moment} {} {}", requests.verb, requests.resource),
+        }
+    }
+}
+
+/// The process died before and after the effect of each of these, as [`Point`]s are written.
+fn assert_reached(points: &[String], kinds: &[&str]) {
+    for kind in kinds {
+        for moment in ["before", "after"] {
+            let point = format!("{moment} {kind}");
+            assert!(points.contains(&point), "no crash {point}: {points:?}");
+        }
+    }
+}
+
 /// Something that the provisioner is to do, once for each point and each time with another name.
 struct Work<'a, P, B, O, C> {
     stage: &'a Stage,
@@ -78,28 +107,26 @@ where
     O: AsyncFn(&str) -> bool,
     C: AsyncFn(&str, &str),
 {
-    /// Goes through all points there are; returns how many.
-    async fn at_each_point(&self, requests: &[Requests]) -> usize {
-        let mut points = 0;
-        for procedure in CALLS {
-            for after_effect in [false, true] {
+    /// Goes through all points there are; returns those at which the process died.
+    async fn at_each_point(&self, requests: &[Requests]) -> Vec<String> {
+        let mut points = Vec::new();
+        for after_effect in [false, true] {
+            for procedure in CALLS {
                 for number in 0..MOST {
-                    let point = Point::Call {
-                        procedure,
-                        after_effect,
-                        number,
-                    };
-                    if !self.at(&point, points).await {
+                    let at = At::Call { procedure, number };
+                    let point = Point { at, after_effect };
+                    if !self.at(&point, points.len()).await {
                         break;
                     }
-                    points += 1;
+                    points.push(point.to_string());
                 }
             }
-        }
-        for request in requests {
-            let point = Point::Request(*request);
-            assert!(self.at(&point, points).await, "{point:?} was not reached");
-            points += 1;
+            for request in requests {
+                let at = At::Request(*request);
+                let point = Point { at, after_effect };
+                assert!(self.at(&point, points.len()).await, "no {point:?}");
+                points.push(point.to_string());
+            }
         }
         points
     }
@@ -127,19 +154,15 @@ where
     /// Begins, and kills the process when it gets to the point.
     async fn killed_at(&self, point: &Point, process: Provisioner, name: &str) -> bool {
         let double = double(self.stage);
-        match point {
-            Point::Call {
-                procedure,
-                after_effect,
-                number,
-            } => {
-                let effect = if *after_effect {
+        match point.at {
+            At::Call { procedure, number } => {
+                let effect = if point.after_effect {
                     Effect::LoseReply
                 } else {
                     Effect::Ignore
                 };
                 let faults = double.nfs_faults();
-                let rule = faults.inject(Rule::on(*procedure, effect).after(*number));
+                let rule = faults.inject(Rule::on(procedure, effect).after(number));
                 (self.begin)(name).await;
                 let reached = eventually(format!("{point:?} or the end"), async || {
                     let is_hit = faults.hits(rule).is_some_and(|hits| hits > 0);
@@ -150,8 +173,13 @@ where
                 faults.clear(rule);
                 reached
             }
-            Point::Request(requests) => {
-                let hold = double.api().faults().hold(*requests);
+            At::Request(requests) => {
+                let fate = if point.after_effect {
+                    Fate::LoseReply
+                } else {
+                    Fate::Ignore
+                };
+                let hold = double.api().faults().stop(requests, 0, fate);
                 (self.begin)(name).await;
                 let reached = tokio::time::timeout(SOON, hold.reached(1)).await.is_ok();
                 process.kill();
@@ -162,35 +190,48 @@ where
     }
 }
 
+/// A class whose directories lie two folders deep.
+async fn mk_nested(stage: &Stage) -> String {
+    let parameters = json!({"pathPattern": "one/${.PVC.name}/three"});
+    stage.class("nested", parameters).await
+}
+
+/// Another claim's volume, so that the process is known to be at work and to have nothing more to say about it.
+async fn provision_before(stage: &Stage, class: &str, name: &str) {
+    let before = format!("before-{name}");
+    stage.provision(&before, class).await;
+    stage.event(&before, "ProvisioningSucceeded", &[]).await;
+}
+
+/// The claim has one volume and one directory, once the process has seen all there is.
+async fn assert_provisioned_once(stage: &Stage, name: &str, point: &str) {
+    let volume = stage.bound(name).await;
+    stage.passed_by().await;
+    assert_eq!(volumes_of(stage, name).await, [name_of(&volume)], "{point}");
+    let dir = format!("one/{name}/three");
+    assert_eq!(stage.dir_of(&volume), dir, "{point}");
+    let parent = stage.dir(&format!("one/{name}"));
+    assert_eq!(entries(&parent), ["three"], "{point}");
+    let mut dirs = entries(&stage.dir("one"));
+    dirs.retain(|dir| dir.contains(name));
+    assert_eq!(dirs, [format!("before-{name}"), name.into()], "{point}");
+    let mut roots = stage.entries();
+    roots.retain(|root| !root.contains("-fence-"));
+    assert_eq!(roots, ["one"], "{point}");
+}
+
 async fn provisioning_is_finished_after_a_crash_at_any_point(stage: Stage) {
-    let class = stage
-        .class("nested", json!({"pathPattern": "one/${.PVC.name}/three"}))
-        .await;
+    let class = mk_nested(&stage).await;
     let requests = [
         Requests::of("create", "persistentvolumes"),
         Requests::of("create", "events"),
     ];
-    let prepare = async |name: &str| {
-        // So that the process is known to be at work.
-        stage.provision(&format!("before-{name}"), &class).await;
-    };
+    let prepare = async |name: &str| provision_before(&stage, &class, name).await;
     let begin = async |name: &str| {
         stage.claim(name, &class).await;
     };
     let is_over = async |name: &str| stage.phase(name).await == "Bound";
-    let check = async |name: &str, point: &str| {
-        let volume = stage.bound(name).await;
-        assert_eq!(
-            stage.dir_of(&volume),
-            format!("one/{name}/three"),
-            "{point}"
-        );
-        assert_eq!(
-            entries(&stage.dir(&format!("one/{name}"))),
-            ["three"],
-            "{point}"
-        );
-    };
+    let check = async |name: &str, point: &str| assert_provisioned_once(&stage, name, point).await;
     let points = Work {
         stage: &stage,
         prepare,
@@ -200,8 +241,35 @@ async fn provisioning_is_finished_after_a_crash_at_any_point(stage: Stage) {
     }
     .at_each_point(&requests)
     .await;
-    println!("measured: {points} points between the effects of provisioning");
-    assert!(points >= 6, "{points}");
+    println!(
+        "measured: {} points between the effects of provisioning",
+        points.len()
+    );
+    let kinds = ["MKDIR", "create persistentvolumes", "create events"];
+    assert_reached(&points, &kinds);
+}
+
+/// The first event about a claim says that it has begun, the second one that there is a volume.
+async fn a_crash_before_success_is_told_doubles_nothing(stage: Stage) {
+    let class = mk_nested(&stage).await;
+    let settings = settings(&stage);
+    let first = stage.start_with(&settings);
+    provision_before(&stage, &class, "data").await;
+    let api = double(&stage).api().faults();
+    let hold = api.stop(Requests::of("create", "events"), 1, Fate::Ignore);
+    stage.claim("data", &class).await;
+    let told = tokio::time::timeout(SOON, hold.reached(1)).await;
+    told.expect("success is told");
+    let made = volumes_of(&stage, "data").await;
+    assert_eq!(made.len(), 1, "there is a volume when success is told");
+    first.kill();
+    hold.release();
+    let events = stage.events("data").await;
+    let reasons: Vec<_> = events.iter().map(|event| event.reason.as_deref()).collect();
+    assert_eq!(reasons, [Some("Provisioning")]);
+    let _second = stage.start_with(&settings);
+    assert_provisioned_once(&stage, "data", "before success is told").await;
+    assert_eq!(volumes_of(&stage, "data").await, made);
 }
 
 /// A volume with something in it, beside another one that must not be touched.
@@ -211,22 +279,28 @@ async fn mk_full(stage: &Stage, class: &str, name: &str) {
     stage.write(&format!("teams/{name}/data"), "canary");
 }
 
-fn is_gone(stage: &Stage) -> impl AsyncFn(&str) -> bool {
-    async |name: &str| {
-        let listed = stage
-            .volumes()
-            .list(&kube::api::ListParams::default())
-            .await
-            .expect("volumes");
-        let of = |volume: &Value| volume["spec"]["claimRef"]["name"] == name;
-        !listed
-            .items
-            .iter()
-            .any(|volume| of(&serde_json::to_value(volume).expect("json")))
-    }
+/// The names of a claim's volumes.
+async fn volumes_of(stage: &Stage, claim: &str) -> Vec<String> {
+    let all = stage.volumes().list(&ListParams::default()).await;
+    let mut volumes = all.expect("volumes").items;
+    volumes.retain(|volume| {
+        let of = volume
+            .spec
+            .as_ref()
+            .and_then(|spec| spec.claim_ref.as_ref());
+        of.is_some_and(|of| {
+            of.name.as_deref() == Some(claim) && of.namespace.as_deref() == Some(stage.namespace())
+        })
+    });
+    volumes.iter().map(name_of).collect()
 }
 
-async fn delete_at_each_point(stage: &Stage, requests: &[Requests]) {
+fn is_gone(stage: &Stage) -> impl AsyncFn(&str) -> bool {
+    async |name: &str| volumes_of(stage, name).await.is_empty()
+}
+
+/// Returns the points at which the process died.
+async fn delete_at_each_point(stage: &Stage, requests: &[Requests]) -> Vec<String> {
     let parameters = json!({"onDelete": "delete", "pathPattern": "teams/${.PVC.name}/data"});
     let class = stage.class("del", parameters).await;
     let prepare = async |name: &str| mk_full(stage, &class, name).await;
@@ -260,10 +334,15 @@ async fn delete_at_each_point(stage: &Stage, requests: &[Requests]) {
     }
     .at_each_point(requests)
     .await;
-    println!("measured: {points} points between the effects of deleting");
-    assert!(points >= 12, "{points}");
+    println!(
+        "measured: {} points between the effects of deleting",
+        points.len()
+    );
+    assert_reached(&points, &["RENAME", "REMOVE", "RMDIR"]);
+    assert_reached(&points, &["delete persistentvolumes"]);
     assert_eq!(entries(&stage.dir("teams")), ["neighbour"]);
     assert!(stage.dir("teams/neighbour").join("canary").is_file());
+    points
 }
 
 async fn deleting_is_finished_after_a_crash_at_any_point(stage: Stage) {
@@ -271,7 +350,9 @@ async fn deleting_is_finished_after_a_crash_at_any_point(stage: Stage) {
         Requests::of("delete", "persistentvolumes"),
         Requests::of("patch", "persistentvolumes"),
     ];
-    delete_at_each_point(&stage, &requests).await;
+    let points = delete_at_each_point(&stage, &requests).await;
+    // The finalizer is taken off.
+    assert_reached(&points, &["patch persistentvolumes"]);
 }
 
 async fn deleting_under_go_rules_is_finished_after_a_crash_at_any_point(stage: Stage) {
@@ -317,6 +398,10 @@ async fn archiving_is_finished_after_a_crash_at_any_point(stage: Stage) {
     }
     .at_each_point(&requests)
     .await;
-    println!("measured: {points} points between the effects of archiving");
-    assert!(points >= 4, "{points}");
+    println!(
+        "measured: {} points between the effects of archiving",
+        points.len()
+    );
+    assert_reached(&points, &["RENAME", "delete persistentvolumes"]);
+    assert_reached(&points, &["patch persistentvolumes"]);
 }

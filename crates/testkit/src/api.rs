@@ -52,7 +52,7 @@ use tokio_util::sync::CancellationToken;
 pub use self::{
     audit::{Audit, Record},
     auth::User,
-    faults::{Fault, Faults, Hold, Requests},
+    faults::{Fate, Fault, Faults, Hold, Requests},
     seed::SeedError,
     status::Failure,
 };

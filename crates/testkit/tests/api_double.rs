@@ -11,7 +11,7 @@ use kube::{
     runtime::watcher::{self, Event},
 };
 use serde_json::json;
-use testkit::api::{Fault, Options, Requests, Server, User};
+use testkit::api::{Fate, Fault, Options, Requests, Server, User};
 
 /// Nothing here takes longer on a healthy machine.
 const CAP: Duration = Duration::from_secs(20);
@@ -171,6 +171,30 @@ async fn held_request_waits_at_the_moment_before_its_effect() {
     maps.list(&ListParams::default()).await.unwrap();
     hold.release();
     soon(asked).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn stopped_request_is_never_answered_and_takes_effect_or_not_as_told() {
+    for (fate, has_effect) in [(Fate::Ignore, false), (Fate::LoseReply, true)] {
+        let server = mk_server();
+        let maps = mk_maps(&server);
+        let exists = |name| server.get("configmaps", "default", name).is_some();
+        let creates = Requests::of("create", "configmaps");
+        let hold = server.faults().stop(creates, 1, fate);
+        soon(create(&maps, "passes")).await.unwrap();
+        let asked = tokio::spawn({
+            let maps = maps.clone();
+            async move { create(&maps, "stopped").await }
+        });
+        soon(hold.reached(1)).await;
+        assert_eq!(exists("stopped"), has_effect, "{fate:?}");
+        soon(maps.list(&ListParams::default())).await.unwrap();
+        assert!(!asked.is_finished(), "{fate:?} was answered");
+        hold.release();
+        assert_eq!(code(soon(asked).await.unwrap()), 0, "{fate:?}");
+        assert_eq!(exists("stopped"), has_effect, "{fate:?}, when released");
+        soon(create(&maps, "later")).await.unwrap();
+    }
 }
 
 #[tokio::test]

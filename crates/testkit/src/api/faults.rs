@@ -1,5 +1,7 @@
 //! What can be made to go wrong: refusals, cut connections, lost answers, a frozen server, held requests.
 
+mod gate;
+
 use std::{
     future::Future,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -8,6 +10,9 @@ use std::{
 use tokio::sync::watch;
 
 use super::{request::Target, status::Failure};
+
+pub(crate) use gate::{Entry, NoAnswer};
+pub use gate::{Fate, Hold};
 
 /// What becomes of a matching request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,17 +40,11 @@ pub struct Requests {
     pub resource: &'static str,
 }
 
-/// Holds matching requests back, before they take effect, until it is dropped or released.
-#[derive(Debug)]
-pub struct Hold {
-    gate: Arc<Gate>,
-}
-
 /// The faults that are switched on.
 #[derive(Debug)]
 pub struct Faults {
     rules: Mutex<Vec<Rule>>,
-    gates: Mutex<Vec<Arc<Gate>>>,
+    gates: Mutex<Vec<Arc<gate::Gate>>>,
     frozen: watch::Sender<bool>,
     watches_still: watch::Sender<bool>,
     watches_cut: watch::Sender<u64>,
@@ -56,13 +55,6 @@ struct Rule {
     requests: Requests,
     left: usize,
     fault: Fault,
-}
-
-#[derive(Debug)]
-struct Gate {
-    requests: Requests,
-    waiting: watch::Sender<usize>,
-    open: watch::Sender<bool>,
 }
 
 // === impl Requests ===
@@ -83,26 +75,6 @@ impl Requests {
         !target.resource.is_empty()
             && fits(self.verb, target.verb)
             && fits(self.resource, &target.rule_resource())
-    }
-}
-
-// === impl Hold ===
-
-impl Hold {
-    /// Returns once `count` matching requests wait.
-    pub async fn reached(&self, count: usize) {
-        let mut waiting = self.gate.waiting.subscribe();
-        // The sender lives as long as self, so this only ends with the count.
-        let _ = waiting.wait_for(|now| *now >= count).await;
-    }
-
-    /// Lets the held requests through, and all later ones.
-    pub fn release(self) {}
-}
-
-impl Drop for Hold {
-    fn drop(&mut self) {
-        self.gate.open.send_replace(true);
     }
 }
 
@@ -137,15 +109,16 @@ impl Faults {
 
     /// Holds matching requests, for a test to look at the moment before an effect.
     pub fn hold(&self, requests: Requests) -> Hold {
-        let gate = Arc::new(Gate {
-            requests,
-            waiting: watch::Sender::new(0),
-            open: watch::Sender::new(false),
-        });
+        self.stop(requests, 0, Fate::Wait)
+    }
+
+    /// Lets `skip` matching requests pass, and gives all later ones this fate until the hold is dropped or released.
+    pub fn stop(&self, requests: Requests, skip: usize, fate: Fate) -> Hold {
+        let gate = Arc::new(gate::Gate::new(requests, skip, fate));
         let mut gates = self.gates.lock().unwrap_or_else(PoisonError::into_inner);
-        gates.retain(|gate| !*gate.open.borrow());
+        gates.retain(|gate| !gate.is_open());
         gates.push(gate.clone());
-        Hold { gate }
+        Hold::of(gate)
     }
 
     /// As SIGSTOP: connections are accepted and nothing is answered, watches stand still. What was received meanwhile takes
@@ -197,18 +170,17 @@ impl Faults {
     }
 
     /// Waits at each gate that holds this request.
-    pub(crate) async fn pass_gates(&self, target: &Target) {
+    pub(crate) async fn pass_gates(&self, target: &Target) -> Result<Entry, NoAnswer> {
         let gates = self
             .gates
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone();
-        for gate in gates.iter().filter(|gate| gate.requests.matches(target)) {
-            gate.waiting.send_modify(|count| *count += 1);
-            let mut open = gate.open.subscribe();
-            let _ = open.wait_for(|open| *open).await;
-            gate.waiting.send_modify(|count| *count -= 1);
+        let mut entry = Entry::default();
+        for gate in &gates {
+            gate.pass(target, &mut entry).await?;
         }
+        Ok(entry)
     }
 
     /// The fault that this request meets, used up by one.

@@ -85,7 +85,10 @@ impl Asked {
             .as_ref()
             .map_or(String::new(), |user| user.name.clone());
         let record = |code| shared.audit.record(self.record(name.clone(), code));
-        shared.faults.pass_gates(&self.target).await;
+        let Ok(entry) = shared.faults.pass_gates(&self.target).await else {
+            record(0);
+            return Err(Cut);
+        };
         if self.life != shared.life() {
             return Err(Cut);
         }
@@ -100,7 +103,7 @@ impl Asked {
             (None, Ok(user)) => self.authorized(shared, &user),
         };
         let response = response.unwrap_or_else(|failure| refusal(&failure));
-        if fault == Some(Fault::CutAfter) {
+        if entry.leave().await.is_err() || fault == Some(Fault::CutAfter) {
             record(0);
             return Err(Cut);
         }
