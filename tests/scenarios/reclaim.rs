@@ -344,11 +344,10 @@ async fn a_volume_taken_back_after_a_crash_gets_its_data_back(stage: Stage) {
         volumes.push((volume, dir));
     }
     provisioner.kill();
-    let hidden = stage.dir(".nfs-subdir-external-provisioner");
-    std::fs::create_dir_all(&hidden).unwrap();
+    let hidden = ".nfs-subdir-external-provisioner";
     for ((volume, dir), claim) in volumes.iter().zip(["free", "taken"]) {
         let name = name_of(volume);
-        std::fs::rename(stage.dir(dir), hidden.join(&name)).unwrap();
+        stage.rename(dir, &format!("{hidden}/{name}")).await;
         stage.delete_claim(claim).await;
         stage.volume_is(&name, "Released").await;
         let retained = json!({"spec": {"persistentVolumeReclaimPolicy": "Retain"}});
@@ -357,6 +356,7 @@ async fn a_volume_taken_back_after_a_crash_gets_its_data_back(stage: Stage) {
     let [(free, at), (taken, from)] = &volumes[..] else {
         panic!("two volumes")
     };
+    stage.make_dir(from).await;
     stage.write(from, "new");
     let _provisioner = stage.start_with(&stage.settings().with("ENABLE_LEADER_ELECTION", "false"));
     let reason = "VolumeFailedDelete";
@@ -374,7 +374,8 @@ async fn a_volume_taken_back_after_a_crash_gets_its_data_back(stage: Stage) {
         assert!(stage.dir(dir).join("canary").is_file(), "{dir}");
     }
     assert!(stage.dir(from).join("new").is_file());
-    assert_eq!(std::fs::read_dir(hidden).unwrap().count(), 0);
+    let left = std::fs::read_dir(stage.dir(hidden)).unwrap();
+    assert_eq!(left.count(), 0);
 }
 
 /// Its object is deleted under Retain while the share is down, before the data could be brought back.

@@ -19,6 +19,8 @@ use crate::fixtures::{merge, mk_claim, mk_class, mk_volume};
 use crate::provisioner::{Log, Provisioner, Settings};
 use crate::world::{Account, Rights, Share, World};
 
+mod by_server;
+
 /// A scenario's corner of a world. Clones are the same corner.
 #[derive(Clone)]
 pub struct Stage(Arc<Inner>);
