@@ -86,7 +86,7 @@ readme_goes() {
     kubectl delete pvc test-claim
     await 60 "end of the directory" share_is_empty
     kubectl delete deployment nfs-client-provisioner --cascade=foreground
-    kubectl delete -k "$TREE/manifests"
+    kubectl delete -k "$TREE/manifests" --ignore-not-found
 }
 
 # "From a node: showmount -e lists it", and "rpcinfo -p shows 100003 3 tcp".
