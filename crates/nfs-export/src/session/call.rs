@@ -67,37 +67,46 @@ impl Session {
         let mut patience = None;
         loop {
             let live = self.live_after(lost).await?;
-            let reply = live.mux.call(xid, &live.credential, args).await;
-            *unanswered |= reply.as_ref().is_err_and(CallError::is_unanswered);
-            let delay = match reply {
-                Ok(reply) => {
-                    let result = match reply {
-                        Nfs3Result::Ok(body) => Ok(body),
-                        Nfs3Result::Err(failure) => Err(failure),
-                    };
-                    let asks = matches!(result, Err((nfsstat3::NFS3ERR_JUKEBOX, _)));
-                    match asks.then(|| be_patient(&mut patience)).flatten() {
-                        Some(delay) => delay,
-                        None => return Ok(Answer { result, repeated }),
+            // Nothing of the reply outlives this statement: the future of each call would have room for it while it waits below.
+            let delay = match live.mux.call(xid, &live.credential, args).await {
+                Ok(reply) => match settled(reply, &mut patience) {
+                    Ok(result) => return Ok(Answer { result, repeated }),
+                    Err(delay) => delay,
+                },
+                Err(error) => {
+                    *unanswered |= error.is_unanswered();
+                    match error {
+                        CallError::Lost { sent, .. } if losses < LOSSES_MAX => {
+                            losses += 1;
+                            repeated |= sent;
+                            lost = Some(live.connection);
+                            let retransmits = &self.shared.stats.retransmits;
+                            retransmits.fetch_add(u64::from(sent), Relaxed);
+                            continue;
+                        }
+                        error => return Err(error.into()),
                     }
                 }
-                Err(CallError::Lost { sent, .. }) if losses < LOSSES_MAX => {
-                    losses += 1;
-                    repeated |= sent;
-                    lost = Some(live.connection);
-                    self.shared
-                        .stats
-                        .retransmits
-                        .fetch_add(u64::from(sent), Relaxed);
-                    continue;
-                }
-                Err(error) => return Err(error.into()),
             };
             // Boxed, as all that is seldom waited for: futures of calls are moved and kept in great numbers.
             Box::pin(tokio::time::sleep(delay)).await;
             // A new call: the duplicate-request cache would answer the old one with JUKEBOX for ever.
             xid = self.shared.xid();
         }
+    }
+}
+
+/// What the server said, or how long to wait where it asks for that and there is patience left.
+fn settled<T, E>(
+    reply: Nfs3Result<T, E>,
+    patience: &mut Option<Box<Backoff>>,
+) -> Result<Result<T, (nfsstat3, E)>, Duration> {
+    match reply {
+        Nfs3Result::Ok(body) => Ok(Ok(body)),
+        Nfs3Result::Err(failure) => match failure.0 {
+            nfsstat3::NFS3ERR_JUKEBOX => be_patient(patience).map_or(Ok(Err(failure)), Err),
+            _ => Ok(Err(failure)),
+        },
     }
 }
 
