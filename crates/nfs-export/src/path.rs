@@ -86,14 +86,21 @@ impl SubDir {
 
     /// The last component.
     pub fn name(&self) -> &str {
-        self.0.rsplit_once('/').map_or(&self.0, |(_, name)| name)
+        self.split().1
     }
 
     /// The directory that holds this one, or `None` where that is the export's root.
     pub fn parent(&self) -> Option<Self> {
-        self.0
-            .rsplit_once('/')
-            .map(|(parent, _)| Self(parent.into()))
+        self.split().0.map(|parent| Self(parent.into()))
+    }
+
+    /// The text of the directory that holds this one, if any, and the last component.
+    pub(crate) fn split(&self) -> (Option<&str>, &str) {
+        // By the byte and not `rsplit_once`, whose search is made for longer texts.
+        match self.0.bytes().rposition(|byte| byte == b'/') {
+            Some(at) => (Some(&self.0[..at]), &self.0[at + 1..]),
+            None => (None, &self.0),
+        }
     }
 
     /// The directories on the way to this one, outermost first, and itself.
@@ -126,6 +133,13 @@ impl SubDir {
     /// Whether one of the two contains the other.
     pub fn overlaps(&self, other: &Self) -> bool {
         self.contains(other) || other.contains(self)
+    }
+}
+
+/// Equal and hashed as its text is, so that a part of another path can be looked up among paths.
+impl std::borrow::Borrow<str> for SubDir {
+    fn borrow(&self) -> &str {
+        &self.0
     }
 }
 

@@ -87,40 +87,43 @@ pub(super) async fn create_dir_all(
 
 impl Maker<'_> {
     async fn attempt(&self, live: &Arc<Live>, dir: &SubDir) -> Result<Created, Cause> {
-        let parent = match dir.parent() {
-            None => live.root.clone(),
-            Some(parent) => match live.handles.get(&parent) {
-                Some(directory) => directory,
-                None => Box::pin(self.find_or_make(live, &parent)).await?,
+        let parent = match dir.split().0 {
+            None => live.root.handle.clone(),
+            Some(parent) => match live.handles.get(parent) {
+                Some(directory) => directory.handle,
+                None => Box::pin(self.find_or_make(live, dir)).await?.handle,
             },
         };
-        Ok(self.make(&parent, dir, Role::Last).await?.created)
+        Ok(self.make(parent, dir, Role::Last).await?.created)
     }
 
-    /// The directory `path`; makes what is missing of it, outermost first.
-    async fn find_or_make(&self, live: &Live, path: &SubDir) -> Result<Directory, Cause> {
-        if let Some(directory) = self.session.walk_known(live, path).await? {
+    /// The directory that holds `dir`; makes what is missing of it, outermost first.
+    async fn find_or_make(&self, live: &Live, dir: &SubDir) -> Result<Directory, Cause> {
+        let Some(path) = dir.parent() else {
+            return Ok(live.root.clone());
+        };
+        if let Some(directory) = self.session.walk_known(live, &path).await? {
             return Ok(directory);
         }
         let since = live.handles.epoch();
         let mut at = live.root.clone();
         for step in path.ancestry() {
             // What is known stays known for as long as it would have been: nobody has looked at it again.
-            if let Some(known) = live.handles.get(&step) {
+            if let Some(known) = live.handles.get(step.as_str()) {
                 at = known;
                 continue;
             }
-            at = self.make(&at, &step, Role::Parent).await?.directory;
+            at = self.make(at.handle, &step, Role::Parent).await?.directory;
             live.handles.insert(since, step, at.clone());
         }
         Ok(at)
     }
 
     /// Makes `path` in `parent`, or finds that it is there. What is seldom awaited is boxed, since many of these are kept at a time.
-    async fn make(&self, parent: &Directory, path: &SubDir, role: Role) -> Result<Made, Cause> {
+    async fn make(&self, parent: nfs_fh3, path: &SubDir, role: Role) -> Result<Made, Cause> {
         let args = MKDIR3args {
             where_: diropargs3 {
-                dir: parent.handle.clone(),
+                dir: parent,
                 name: path.name().as_bytes().into(),
             },
             attributes: with_mode(self.mode),
@@ -129,7 +132,10 @@ impl Maker<'_> {
         let answer = self.session.change(&args, self.doubt).await?;
         match self.as_asked(answer) {
             Ok(made) => Ok(made),
-            Err(answer) => Box::pin(self.see_to(parent, path, role, *answer, start)).await,
+            Err(answer) => {
+                let parent = &args.where_.dir;
+                Box::pin(self.see_to(parent, path, role, *answer, start)).await
+            }
         }
     }
 
@@ -151,7 +157,7 @@ impl Maker<'_> {
     /// Sees to what the answer to a call of `start` leaves open.
     async fn see_to(
         &self,
-        parent: &Directory,
+        parent: &nfs_fh3,
         path: &SubDir,
         role: Role,
         answer: MkDirAnswer,
@@ -176,7 +182,7 @@ impl Maker<'_> {
     /// Sees to the mode of what was just made. Both parts of the reply are optional (RFC 1813 section 3.3.9).
     async fn finish(
         &self,
-        parent: &Directory,
+        parent: &nfs_fh3,
         path: &SubDir,
         made: MKDIR3resok,
     ) -> Result<Made, Cause> {
@@ -223,13 +229,13 @@ impl Maker<'_> {
     async fn is_recent(
         &self,
         found: &Found,
-        parent: &Directory,
+        parent: &nfs_fh3,
         fail: MKDIR3resfail,
         start: Instant,
     ) -> Result<bool, Cause> {
         let parent_now = match fail.dir_wcc.after {
             Nfs3Option::Some(attributes) => attributes,
-            Nfs3Option::None => self.session.attributes(&parent.handle).await?,
+            Nfs3Option::None => self.session.attributes(parent).await?,
         };
         let age = nanos(parent_now.mtime) - nanos(found.attributes.mtime);
         Ok(age < start.elapsed().as_nanos().cast_signed() + TICK)
@@ -266,10 +272,8 @@ impl Maker<'_> {
 }
 
 /// LOOKUP of what must be there.
-async fn find(session: &Session, parent: &Directory, path: &SubDir) -> Result<Found, Cause> {
-    let found = session
-        .lookup(&parent.handle, path.name().as_bytes())
-        .await?;
+async fn find(session: &Session, parent: &nfs_fh3, path: &SubDir) -> Result<Found, Cause> {
+    let found = session.lookup(parent, path.name().as_bytes()).await?;
     found.ok_or(Cause::Nfs(nfsstat3::NFS3ERR_NOENT))
 }
 

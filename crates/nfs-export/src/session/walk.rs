@@ -62,7 +62,7 @@ impl Session {
             .iter()
             .enumerate()
             .rev()
-            .find_map(|(at, step)| Some((at, live.handles.get(step)?)));
+            .find_map(|(at, step)| Some((at, live.handles.get(step.as_str())?)));
         let (from, steps) = match known {
             Some((at, directory)) => (directory, steps.split_off(at + 1)),
             None => (live.root.clone(), steps),
