@@ -9,8 +9,8 @@
 use std::sync::Arc;
 
 use nfs3_types::nfs3::{
-    MKDIR3args, MKDIR3resfail, MKDIR3resok, Nfs3Option, SETATTR3args, diropargs3, fattr3, nfs_fh3,
-    nfsstat3, nfstime3, sattr3,
+    MKDIR3args, MKDIR3resfail, Nfs3Option, SETATTR3args, diropargs3, fattr3, nfs_fh3, nfsstat3,
+    nfstime3, sattr3,
 };
 use tokio::time::Instant;
 use tracing::warn;
@@ -19,6 +19,7 @@ use super::{Created, Run};
 use crate::{
     Cause, SubDir,
     error::Owner,
+    rpc::proc::MkDirOk,
     session::{Answer, Directory, Doubt, Found, Live, Session},
 };
 
@@ -45,7 +46,7 @@ enum Role {
     Last,
 }
 
-type MkDirAnswer = Answer<MKDIR3resok, MKDIR3resfail>;
+type MkDirAnswer = Answer<MkDirOk, MKDIR3resfail>;
 
 /// What came of one component.
 struct Made {
@@ -142,7 +143,7 @@ impl Maker<'_> {
     /// What was made, where nothing is left to be done.
     fn as_asked(&self, answer: MkDirAnswer) -> Result<Made, Box<MkDirAnswer>> {
         match answer.result {
-            Ok(MKDIR3resok {
+            Ok(MkDirOk {
                 obj: Nfs3Option::Some(handle),
                 obj_attributes: Nfs3Option::Some(attributes),
                 ..
@@ -180,12 +181,7 @@ impl Maker<'_> {
     }
 
     /// Sees to the mode of what was just made. Both parts of the reply are optional (RFC 1813 section 3.3.9).
-    async fn finish(
-        &self,
-        parent: &nfs_fh3,
-        path: &SubDir,
-        made: MKDIR3resok,
-    ) -> Result<Made, Cause> {
+    async fn finish(&self, parent: &nfs_fh3, path: &SubDir, made: MkDirOk) -> Result<Made, Cause> {
         let (handle, attributes) = match (made.obj, made.obj_attributes) {
             (Nfs3Option::Some(handle), Nfs3Option::Some(attributes)) => (handle, attributes),
             (Nfs3Option::Some(handle), Nfs3Option::None) => {

@@ -9,6 +9,8 @@ use nfs3_types::{
     xdr_codec::{Pack, Unpack, Void},
 };
 
+pub(crate) use nfs::MkDirOk;
+
 /// A remote procedure. A closed set, so that it can be a label of a metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Proc {

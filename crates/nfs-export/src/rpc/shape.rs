@@ -15,9 +15,9 @@ use nfs3_types::{
 use super::{Refusal, proc::Proc};
 
 /// Size of a `fattr3`.
-const ATTRIBUTES: usize = 84;
+pub(super) const ATTRIBUTES: usize = 84;
 /// Size of a `wcc_attr`.
-const WCC_ATTRIBUTES: usize = 24;
+pub(super) const WCC_ATTRIBUTES: usize = 24;
 /// NFS3_FHSIZE and FHSIZE3.
 const HANDLE_MAX: usize = 64;
 /// RFC 5531 section 8.2.
