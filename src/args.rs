@@ -78,10 +78,10 @@ pub struct Args {
     /// Time between two attempts to take or renew the lease [default: 2s]
     #[arg(long, env = "RETRY_PERIOD", value_name = "DURATION")]
     pub retry_period: Option<String>,
-    /// Claims worked on at the same time [default: 64]
+    /// Claims worked on at the same time, on each share [default: 64]
     #[arg(long, env = "CLAIM_CONCURRENCY", value_name = "COUNT")]
     pub claim_concurrency: Option<String>,
-    /// Volumes deleted at the same time [default: 16]
+    /// Volumes deleted at the same time, on each share [default: 16]
     #[arg(long, env = "VOLUME_CONCURRENCY", value_name = "COUNT")]
     pub volume_concurrency: Option<String>,
     /// Time for what is under way to finish after SIGTERM [default: 25s]

@@ -34,7 +34,7 @@ pub struct Config {
     pub kubeconfig: Option<PathBuf>,
     /// The leader lock; `None`: work without one.
     pub lock: Option<Lock>,
-    /// How much is done at the same time.
+    /// How much is done at the same time, on each share.
     pub limits: Limits,
     /// How long what is under way may take after SIGTERM.
     pub grace: Duration,
@@ -53,7 +53,7 @@ pub struct Lock {
     pub terms: Terms,
 }
 
-/// How much is done at the same time.
+/// How much is done at the same time, on each share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Claims being provisioned.

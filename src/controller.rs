@@ -37,6 +37,7 @@ mod double;
 pub mod events;
 pub mod failure;
 pub mod hindsight;
+mod lanes;
 pub mod leader;
 pub mod made;
 pub mod missing;
@@ -93,7 +94,7 @@ pub struct Context {
     pub classless: Missing<ClaimKey>,
     /// Directories whose claims have no volume yet.
     pub made: Made,
-    /// Attempts at once.
+    /// Attempts at once, on each share.
     pub limits: Limits,
 }
 
@@ -139,12 +140,14 @@ impl Context {
         let claims = worker::Work {
             queue: &self.queues.claims,
             limit: self.limits.claims,
+            lane: |key: &ClaimKey| claim::share(self, key),
             heart: &hearts[0],
             span: |key: &ClaimKey| claim::span(self, key),
         };
         let volumes = worker::Work {
             queue: &self.queues.volumes,
             limit: self.limits.volumes,
+            lane: |key: &VolumeKey| volume::share(self, key),
             heart: &hearts[1],
             span: |key: &VolumeKey| volume::span(self, key),
         };

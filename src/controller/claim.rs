@@ -14,11 +14,15 @@ use tracing::{Span, debug, info, info_span, warn};
 use super::failure::Failure;
 use super::queue::Done;
 use super::stores::ClaimKey;
+use super::volumes_api::Creation;
 use super::{Context, made};
 use crate::plan::claim::{self as plan, ClaimPlan, Ignore, Provision, Surroundings, Wait};
 use crate::plan::facts::{Claim, Class, Request, Standing};
+use crate::plan::place::Place;
 use crate::plan::{names, pv};
 use crate::telemetry::metrics::Attempt;
+
+mod found;
 
 /// How soon to look again where only another attempt of this process is in the way.
 const MOMENT: Duration = Duration::from_millis(200);
@@ -40,6 +44,8 @@ struct Observed {
 enum Provisioned {
     /// Directory and volume are there.
     Whole,
+    /// Its volume was made by somebody, with its data elsewhere.
+    Elsewhere,
     /// The claim went away meanwhile: what was made for it is given back by the next look.
     ClaimGone,
 }
@@ -49,6 +55,13 @@ pub(super) fn span(ctx: &Context, key: &ClaimKey) -> Span {
     let claim = ctx.stores.claim(key);
     let volume = claim.map(|claim| display(names::volume(&claim.uid)));
     info_span!("claim", claim = %key, volume)
+}
+
+/// The share that its class chooses: a share that hangs is to keep no other's claims waiting.
+pub(super) fn share(ctx: &Context, key: &ClaimKey) -> Option<Place> {
+    let class = observe(ctx, key)?.class?;
+    let params = class.params.share.as_ref().ok()?;
+    Some(ctx.stores.served().chosen_by(params).root)
 }
 
 /// Works on one claim once, within its [`span`].
@@ -185,23 +198,23 @@ async fn act(
         return Ok(Provisioned::ClaimGone);
     };
     ctx.fence()?;
-    if let Err(failure) = ctx.volumes.create(&volume).await {
-        if failure.is_in_doubt() && is_shared(ctx, provision) {
-            // The volume may be there, and in use, before the store shows it: the hold ends here, and a deletion must not trust the store.
-            ctx.hindsight.forget();
+    match ctx.volumes.create(&volume).await {
+        Ok(Creation::Created) => {}
+        Ok(Creation::Existed) => match found::look(ctx, seen, provision).await? {
+            Provisioned::Whole => {}
+            otherwise => return Ok(otherwise),
+        },
+        Err(failure) => {
+            if failure.is_in_doubt() && made::is_shared(ctx, provision) {
+                // The volume may be there, and in use, before the store shows it: the hold ends here, and a deletion must not trust the store.
+                ctx.hindsight.forget();
+            }
+            return Err(failure);
         }
-        return Err(failure);
     }
     hold.created();
     ctx.made.forget(&key);
     Ok(Provisioned::Whole)
-}
-
-/// Whether a volume that is there has a part in the directory, and may take it along when it goes.
-pub(super) fn is_shared(ctx: &Context, provision: &Provision) -> bool {
-    let place = provision.share.place(&provision.dir);
-    ctx.stores
-        .occupied(|occupied| occupied.around(&place, "").next().is_some())
 }
 
 fn build(
@@ -252,9 +265,11 @@ fn report(
     timing: Attempt,
 ) -> Done {
     match outcome {
-        Ok(Provisioned::Whole) => {
+        Ok(how @ (Provisioned::Whole | Provisioned::Elsewhere)) => {
             timing.succeeded();
-            info!(dir = provision.dir.as_str(), "volume provisioned");
+            if how == Provisioned::Whole {
+                info!(dir = provision.dir.as_str(), "volume provisioned");
+            }
             let message = format!("Successfully provisioned volume {}", provision.volume);
             ctx.tell(&*seen.claim, "ProvisioningSucceeded", message);
             Done::Settled
@@ -263,7 +278,7 @@ fn report(
             info!("claim is gone; no volume was made for it");
             Done::Later(Duration::ZERO)
         }
-        Err(not_yet @ (Failure::Busy(_) | Failure::NotLeading)) => {
+        Err(not_yet @ (Failure::Busy(_) | Failure::NotLeading | Failure::Outdated)) => {
             debug!(reason = %not_yet, "not yet");
             Done::Later(MOMENT)
         }

@@ -46,6 +46,16 @@ pub enum Failure {
     /// What an earlier attempt had moved away is removed now, and meanwhile there was a new directory under the old name.
     #[error("there is a new directory under the old name")]
     NameTakenAnew,
+    /// The API server has a volume of the name, and it is not the claim's.
+    #[error(
+        "a PersistentVolume {volume} is there already, for {holder}; this claim's volume can have no other name: delete that volume, or delete the claim and create it anew"
+    )]
+    VolumeNameTaken {
+        /// The name.
+        volume: String,
+        /// Whom it is for, in words.
+        holder: String,
+    },
     /// Read again before the first effect, the volume is to be dealt with in another way.
     #[error("the volume is not what it was when this was decided")]
     Outdated,
@@ -137,6 +147,7 @@ impl Failure {
             | Self::Slow { .. }
             | Self::NoArchiveName(_)
             | Self::NameTakenAnew
+            | Self::VolumeNameTaken { .. }
             | Self::Outdated
             | Self::NotLeading
             | Self::Busy(_) => None,

@@ -9,8 +9,9 @@ use tracing::info;
 
 use super::failure::Failure;
 use super::stores::ClaimKey;
-use super::{Context, claim, parents};
+use super::{Context, parents};
 use crate::plan::claim::Provision;
+use crate::plan::facts::Volume;
 
 /// Directories kept in mind at most: of more than so many claims that fail at a time, some may leave an empty one.
 const KEPT: usize = 4096;
@@ -54,20 +55,30 @@ impl Made {
     }
 }
 
-/// Takes back a directory that was made for a claim that is gone. Only an empty one, only one that this process made, only while nobody else has a part
+/// Whether a volume that is there has a part in the directory, and may take it along when it goes.
+pub(super) fn is_shared(ctx: &Context, provision: &Provision) -> bool {
+    let place = provision.share.place(&provision.dir);
+    ctx.stores
+        .occupied(|occupied| occupied.around(&place, "").next().is_some())
+}
+
+/// Takes back a directory that was made for a claim that is gone, or has its volume elsewhere. Only an empty one, only one that this process made, only while nobody else has a part
 /// in it.
 pub(super) async fn give_back(ctx: &Context, made: &Provision) -> Result<(), Failure> {
+    let place = made.share.place(&made.dir);
     // A claim is also gone from the store when it is bound to the volume that an attempt without an answer has made.
-    if ctx.volumes.read(&made.volume).await?.is_some() {
-        return Ok(());
+    if let Some(live) = ctx.volumes.read(&made.volume).await? {
+        let live = Volume::from_object(live, &ctx.provisioner);
+        if live.place().is_none_or(|at| at.relation(&place).is_some()) {
+            return Ok(());
+        }
     }
     ctx.fence()?;
-    let place = made.share.place(&made.dir);
     let Ok(moving) = ctx.paths.move_away(&made.volume, place) else {
         return Ok(()); // another claim with the same pattern has it by now
     };
     // Only behind the hold: until then another claim could get the directory.
-    if claim::is_shared(ctx, made) {
+    if is_shared(ctx, made) {
         return Ok(());
     }
     let target = Target::from(&made.share);
@@ -75,7 +86,7 @@ pub(super) async fn give_back(ctx: &Context, made: &Provision) -> Result<(), Fai
     if removed.map_err(Failure::share(&target))? {
         info!(
             dir = made.dir.as_str(),
-            "directory of a claim that is gone removed"
+            "directory that was made and is not used removed"
         );
         parents::remove_empty(ctx, &made.share, &made.dir, &made.volume).await;
     }

@@ -5,6 +5,7 @@
 //!           ^                │ add meanwhile: ready again when done
 //!           └── delayed <────┘ retry
 //! ```
+//! A key that has no lane free is put off by the worker, and counts as ready until it is resumed.
 //! Refuses to know what the keys mean or what the work is.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -55,6 +56,7 @@ struct Inner<K> {
     delayed: BTreeMap<(Instant, u64), K>,
     sequence: u64,
     working: usize,
+    put_off: usize,
     retries: u64,
 }
 
@@ -112,6 +114,24 @@ impl<K: Clone + Eq + Hash> Queue<K> {
         delay
     }
 
+    /// A key that [`Queue::next`] gave is not worked on yet: it counts as ready, and whoever has it begins with [`Queue::resume`].
+    pub fn put_off(&self, key: &K) {
+        let mut inner = self.lock();
+        if inner.set_place(key, Place::Ready) {
+            inner.working -= 1;
+            inner.put_off += 1;
+        }
+    }
+
+    /// Begins the work on a key that was put off.
+    pub fn resume(&self, key: &K) {
+        let mut inner = self.lock();
+        if inner.set_place(key, Place::Working { again: false }) {
+            inner.put_off -= 1;
+            inner.working += 1;
+        }
+    }
+
     /// Ends every delay, and starts every failure count anew: what held the work up is gone.
     pub fn wake_all(&self) {
         self.lock().wake_all();
@@ -135,7 +155,7 @@ impl<K: Clone + Eq + Hash> Queue<K> {
     pub fn depth(&self) -> Depth {
         let inner = self.lock();
         Depth {
-            ready: inner.ready.len(),
+            ready: inner.ready.len() + inner.put_off,
             delayed: inner.delayed.len(),
             working: inner.working,
             retries: inner.retries,
@@ -159,6 +179,7 @@ impl<K: Clone + Eq + Hash> Inner<K> {
             delayed: BTreeMap::new(),
             sequence: 0,
             working: 0,
+            put_off: 0,
             retries: 0,
         }
     }
@@ -208,10 +229,10 @@ impl<K: Clone + Eq + Hash> Inner<K> {
         Ok(key)
     }
 
-    fn set_place(&mut self, key: &K, place: Place) {
-        if let Some(entry) = self.entries.get_mut(key) {
-            entry.place = place;
-        }
+    /// Whether the key is known.
+    fn set_place(&mut self, key: &K, place: Place) -> bool {
+        let entry = self.entries.get_mut(key);
+        entry.map(|entry| entry.place = place).is_some()
     }
 
     fn done(&mut self, key: &K, how: Done, backoff: fn(u32) -> Duration) -> Option<Duration> {

@@ -18,6 +18,7 @@ use super::queue::Done;
 use super::stores::VolumeKey;
 use super::{Context, away};
 use crate::plan::facts::Volume;
+use crate::plan::place::Place;
 use crate::plan::volume::{self as plan, KeepData, Surroundings, VolumePlan};
 use crate::telemetry::metrics::Attempt;
 
@@ -37,6 +38,16 @@ pub(super) fn span(ctx: &Context, key: &VolumeKey) -> Span {
     let volume = ctx.stores.volume(key);
     let claim = volume.and_then(|volume| volume.claim.clone()).map(display);
     info_span!("volume", claim, volume = %key)
+}
+
+/// The share that its directory is on: a share that hangs is to keep no other's volumes waiting.
+pub(super) fn share(ctx: &Context, key: &VolumeKey) -> Option<Place> {
+    let volume = ctx.stores.volume(key)?;
+    let located = ctx
+        .stores
+        .served()
+        .locate(volume.place()?, &volume.recorded);
+    located.ok().map(|(share, _)| share.root)
 }
 
 /// Works on one volume once, within its [`span`].

@@ -24,7 +24,7 @@ pub struct VolumesApi(Api<PersistentVolume>);
 pub enum Creation {
     /// The volume is new.
     Created,
-    /// A volume of this name is there: made by an attempt whose answer was lost.
+    /// A volume of this name is there: most often made by an attempt whose answer was lost.
     Existed,
 }
 
@@ -75,7 +75,7 @@ impl VolumesApi {
         Self(Api::all(client))
     }
 
-    /// Creates `volume`; its name is its claim's UID, so one that is there already is the same.
+    /// Creates `volume`, unless one of its name is there.
     ///
     /// # Errors
     /// [`Failure::Api`] and [`Failure::Slow`].

@@ -1,4 +1,4 @@
-//! The loop that takes keys from a queue and works on a bounded number of them at once.
+//! The loop that takes keys from a queue and works on a bounded number of them at once in each lane.
 
 use std::hash::Hash;
 use std::time::Duration;
@@ -8,15 +8,18 @@ use futures::stream::FuturesUnordered;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, Span, debug};
 
+use super::lanes::Lanes;
 use super::queue::{Done, Queue};
 use crate::telemetry::health::Heart;
 
 /// The work on one queue.
-pub(super) struct Work<'a, K, S> {
+pub(super) struct Work<'a, K, S, I> {
     /// Where keys come from and go back to.
     pub(super) queue: &'a Queue<K>,
-    /// Attempts at once at most.
+    /// Attempts at once at most, in each lane.
     pub(super) limit: usize,
+    /// The lane of a key: what hangs in one keeps nobody waiting in another.
+    pub(super) lane: I,
     /// Beats while the loop turns.
     pub(super) heart: &'a Heart,
     /// What the log lines of a key's attempts have in common.
@@ -25,36 +28,47 @@ pub(super) struct Work<'a, K, S> {
 
 // === impl Work ===
 
-impl<K: Clone + Eq + Hash, S: Fn(&K) -> Span> Work<'_, K, S> {
+impl<K, S, L, I> Work<'_, K, S, I>
+where
+    K: Clone + Eq + Hash,
+    S: Fn(&K) -> Span,
+    L: Clone + Eq + Hash,
+    I: Fn(&K) -> L,
+{
     /// Works on the keys of the queue. Once `drain` is cancelled no key is taken any more and the attempts under way are finished. Dropping the
     /// future cuts them off where they are; every attempt can be repeated, so the next leader finishes them.
     pub(super) async fn run<F>(self, drain: &CancellationToken, attempt: impl Fn(K) -> F)
     where
         F: Future<Output = Done>,
     {
-        let Self {
-            queue,
-            limit,
-            heart,
-            span,
-        } = self;
+        let mut lanes = Lanes::new(self.limit);
         let mut running = FuturesUnordered::new();
-        let mut beats = heart.beats();
+        let mut beats = self.heart.beats();
+        let start = |lane: L, key: K| {
+            let span = (self.span)(&key);
+            let attempt = attempt(key.clone()).instrument(span.clone());
+            async move { (lane, key, span, attempt.await) }
+        };
         while !drain.is_cancelled() || !running.is_empty() {
-            let takes = running.len() < limit && !drain.is_cancelled();
             tokio::select! {
-                key = queue.next(), if takes => {
-                    let span = span(&key);
-                    let attempt = attempt(key.clone()).instrument(span.clone());
-                    running.push(async move { (key, span, attempt.await) });
+                key = self.queue.next(), if !drain.is_cancelled() => {
+                    let lane = (self.lane)(&key);
+                    match lanes.enter(lane.clone(), key.clone()) {
+                        Some(key) => running.push(start(lane, key)),
+                        None => self.queue.put_off(&key),
+                    }
                 }
-                Some((key, span, how)) = running.next() => {
-                    if let Some(delay) = queue.done(&key, how) && delay > Duration::ZERO {
+                Some((lane, key, span, how)) = running.next() => {
+                    if let Some(delay) = self.queue.done(&key, how) && delay > Duration::ZERO {
                         span.in_scope(|| debug!(?delay, "again later"));
+                    }
+                    if !drain.is_cancelled() && let Some(next) = lanes.leave(&lane) {
+                        self.queue.resume(&next);
+                        running.push(start(lane, next));
                     }
                 }
                 () = beats.next() => {}
-                () = drain.cancelled(), if takes => {}
+                () = drain.cancelled(), if !drain.is_cancelled() => {}
             }
         }
     }
@@ -77,10 +91,11 @@ mod tests {
         queue: &'a Queue<K>,
         limit: usize,
         heart: &'a Heart,
-    ) -> Work<'a, K, impl Fn(&K) -> Span> {
+    ) -> Work<'a, K, impl Fn(&K) -> Span, impl Fn(&K)> {
         Work {
             queue,
             limit,
+            lane: |_: &K| (),
             heart,
             span: |_: &K| Span::none(),
         }
@@ -203,5 +218,37 @@ mod tests {
         })
         .await;
         assert_eq!(tries.get(), 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_hangs_in_one_lane_keeps_nobody_waiting_in_another() {
+        let queue = Queue::new(|_| Duration::from_secs(1));
+        queue.open();
+        for key in 0..10 {
+            queue.add(("hangs", key));
+        }
+        queue.add(("works", 0));
+        let drain = CancellationToken::new();
+        let attempt = |(lane, _)| {
+            let drain = &drain;
+            async move {
+                if lane == "hangs" {
+                    drain.cancelled().await;
+                } else {
+                    drain.cancel();
+                }
+                Done::Settled
+            }
+        };
+        let heart = mk_heart();
+        let work = Work {
+            queue: &queue,
+            limit: 3,
+            lane: |(lane, _): &(&'static str, i32)| *lane,
+            heart: &heart,
+            span: |_: &_| Span::none(),
+        };
+        work.run(&drain, attempt).await;
+        assert_eq!(queue.depth().ready, 7, "those that waited for their lane");
     }
 }

@@ -14,6 +14,9 @@ use crate::plan::shares::{Served, Share};
 use nfs_export::SubDir;
 use reason::{Misplaced, Reason, shorten};
 
+pub use found::{Found, found};
+
+mod found;
 mod reason;
 
 /// Permissions of a volume's directory, whatever the umask of anybody.

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use kube::api::{Patch, PatchParams};
 use serde_json::json;
 use testkit::api::{Fault, Requests};
 use tokio::time::Instant;
 
-use crate::expect::SOON;
+use crate::expect::{SOON, until};
+use crate::fixtures::mk_volume;
 use crate::scenario::Scenario;
 use crate::stage::{Stage, name_of};
 use crate::world::{Part, Turn};
@@ -36,6 +38,9 @@ pub fn scenarios() -> Vec<Scenario> {
         Scenario::of(a_volume_whose_creation_got_no_answer_keeps_the_directory_that_it_shares)
             .alone()
             .only_on_the_double("a single answer cannot be lost on purpose on a real API server"),
+        Scenario::of(a_volume_that_is_there_already_is_looked_at)
+            .alone()
+            .only_on_the_double("a request cannot be held on its way into a real API server"),
     ]
 }
 
@@ -310,6 +315,56 @@ async fn a_volume_whose_creation_got_no_answer_is_not_made_twice(stage: Stage) {
     );
     stage.delete_claim("data").await;
     stage.gone(&volume).await;
+}
+
+/// Somebody's volume takes the name between the look at the store and the creation.
+async fn a_volume_that_is_there_already_is_looked_at(stage: Stage) {
+    let api = stage.world().double().unwrap().api();
+    let class = stage.class("plain", json!({})).await;
+    let _provisioner = stage.start();
+    stage.passed_by().await;
+    let creations = || Requests::of("create", "persistentvolumes");
+    let in_between = async |claim: &str, holder: Option<&str>| {
+        let held = api.faults().hold(creations());
+        let uid = stage.claim(claim, &class).await.metadata.uid.unwrap();
+        held.reached(1).await;
+        let fields = json!({
+            "spec": {
+                "storageClassName": class,
+                "claimRef": {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "namespace": stage.namespace(),
+                    "name": claim, "uid": holder.unwrap_or(&uid)},
+            },
+        });
+        let dir = format!("{}/by-hand", stage.share().path);
+        let (name, server) = (format!("pvc-{uid}"), &stage.share().server);
+        let volume = mk_volume(&name, server, &dir, fields);
+        // Another verb, which is not held.
+        let (params, patch) = (PatchParams::apply("by-hand"), Patch::Apply(&volume));
+        let made = stage.volumes().patch(&name, &params, &patch).await;
+        held.release();
+        made.expect("a volume")
+    };
+
+    let by_hand = in_between("restored", None).await;
+    let bound = stage.bound("restored").await;
+    assert_eq!(bound.metadata.uid, by_hand.metadata.uid);
+    let nothing = "the directory that was made for nothing is gone";
+    until(nothing, || {
+        !stage.entries().iter().any(|dir| dir.contains("-restored-"))
+    })
+    .await;
+
+    let nobody = "00000000-0000-4000-8000-000000000000";
+    let foreign = in_between("taken", Some(nobody)).await;
+    let parts = [
+        &*name_of(&foreign),
+        "is there already",
+        "delete that volume",
+    ];
+    stage.event("taken", "ProvisioningFailed", &parts).await;
+    stage.delete_volume(&name_of(&foreign)).await;
+    let volume = stage.bound("taken").await;
+    assert_ne!(volume.metadata.uid, foreign.metadata.uid);
 }
 
 /// The provisioner does not know that the second volume is there, and is about to delete the first one, of the same directory.

@@ -10,7 +10,7 @@ use kube::api::ListParams;
 use serde_json::json;
 use tokio::time::{Instant, sleep_until};
 
-use crate::expect::eventually_within;
+use crate::expect::{eventually, eventually_within};
 use crate::provisioner::Provisioner;
 use crate::runbook::quotes;
 use crate::scenario::Scenario;
@@ -35,6 +35,7 @@ pub fn scenarios() -> Vec<Scenario> {
         Scenario::of(a_full_share_says_so_and_serves_when_there_is_room),
         Scenario::of(five_hundred_claims_survive_a_power_cut_of_knfsd).alone(),
         Scenario::of(a_minute_without_a_packet_from_knfsd_is_survived).alone(),
+        Scenario::of(a_knfsd_that_hangs_keeps_nobody_of_ganesha_waiting).alone(),
     ];
     let knfsd = knfsd.map(Scenario::with_knfsd);
     ganesha
@@ -214,6 +215,52 @@ async fn a_minute_without_a_packet_from_ganesha_is_survived(stage: Stage) {
 async fn a_minute_without_a_packet_from_knfsd_is_survived(stage: Stage) {
     let share = knfsd(&stage, "KNFSD_PATH").await;
     minute_without_packets(&stage, &share, "knfsd").await;
+}
+
+/// For as long as a call may take nobody knows that anything is wrong, and more of the one server's work is there than may be under way.
+async fn a_knfsd_that_hangs_keeps_nobody_of_ganesha_waiting(stage: Stage) {
+    let share = knfsd(&stage, "KNFSD_PATH").await;
+    let parameters = json!({"server": share.server, "share": share.path, "onDelete": "delete"});
+    let hanging = stage.class("hangs", parameters).await;
+    let serving = stage.class("serves", json!({"onDelete": "delete"})).await;
+    let settings = stage.settings();
+    let settings = settings.with("CLAIM_CONCURRENCY", "4");
+    let _provisioner = stage.start_with(&settings.with("VOLUME_CONCURRENCY", "2"));
+    let mut leaving = Vec::new();
+    for number in 0..4 {
+        leaving.push(stage.provision(&format!("leaves-{number}"), &hanging).await);
+    }
+    let tried = async || stage.events_of("Provisioning").await.len();
+    let before = tried().await;
+    real(&stage).world_sh(&["knfsd", "block"]).await;
+    for (number, volume) in leaving.iter().enumerate() {
+        stage.delete_claim(&format!("leaves-{number}")).await;
+        stage.volume_is(&name_of(volume), "Released").await;
+    }
+    for number in 0..10 {
+        stage.claim(&format!("waits-{number}"), &hanging).await;
+    }
+    eventually("as many are tried as may be", async || {
+        (tried().await == before + 4).then_some(())
+    })
+    .await;
+    let served = stage.provision("served", &serving).await;
+    stage.delete_claim("served").await;
+    stage.gone(&served).await;
+    for reason in ["ProvisioningFailed", "VolumeFailedDelete"] {
+        assert_eq!(
+            stage.events_of(reason).await,
+            [],
+            "what hangs was given up before"
+        );
+    }
+    real(&stage).world_sh(&["knfsd", "unblock"]).await;
+    for number in 0..10 {
+        stage.bound_within(CAP, &format!("waits-{number}")).await;
+    }
+    for volume in &leaving {
+        stage.gone(volume).await;
+    }
 }
 
 async fn a_server_is_reached_over_ipv6(stage: Stage) {

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use serde_json::json;
+use testkit::nfs::{Effect, Procedure, Rule};
 
+use crate::expect::eventually;
 use crate::scenario::Scenario;
 use crate::stage::{Stage, entries, name_of};
 
@@ -12,6 +14,8 @@ pub fn scenarios() -> Vec<Scenario> {
     vec![
         Scenario::of(a_class_can_choose_another_share),
         Scenario::of(a_share_that_is_down_holds_up_only_its_own_claims),
+        Scenario::of(a_share_that_hangs_holds_up_only_its_own_claims)
+            .only_on_the_double("a real server cannot be told to ignore one call"),
         Scenario::of(a_volume_on_another_share_is_reclaimed_when_its_class_is_gone),
     ]
 }
@@ -53,6 +57,36 @@ async fn a_share_that_is_down_holds_up_only_its_own_claims(stage: Stage) {
         stage.bound_within(Duration::from_secs(20), &name).await;
     }
     assert_eq!(stage.phase("waits").await, "Pending");
+}
+
+/// No answer, and no refusal either: for as long as a call may take, nobody knows that anything is wrong.
+async fn a_share_that_hangs_holds_up_only_its_own_claims(stage: Stage) {
+    let faults = stage.world().double().expect("the double").nfs_faults();
+    let hangs = format!("{}-hangs", stage.namespace());
+    let ignored = faults.inject(Rule::on(Procedure::MKDIR, Effect::Ignore).named(&hangs));
+    let second = stage.world().second_share().folder(stage.namespace());
+    let pattern = format!("{hangs}/${{.PVC.name}}");
+    let parameters = json!({"share": second.path, "pathPattern": pattern});
+    let hanging = stage.class("hangs", parameters).await;
+    let serving = stage.class("serves", json!({})).await;
+    let settings = stage.settings().with("CLAIM_CONCURRENCY", "4");
+    let _provisioner = stage.start_with(&settings);
+    for number in 0..10 {
+        stage.claim(&format!("hangs-{number}"), &hanging).await;
+    }
+    eventually("as many are tried as may be", async || {
+        (stage.events_of("Provisioning").await.len() == 4).then_some(())
+    })
+    .await;
+    stage.provision("served", &serving).await;
+    let failed = stage.events_of("ProvisioningFailed").await;
+    assert_eq!(failed, [], "what hangs was given up before");
+    faults.clear(ignored);
+    for number in 0..10 {
+        stage
+            .bound_within(Duration::from_secs(120), &format!("hangs-{number}"))
+            .await;
+    }
 }
 
 async fn a_volume_on_another_share_is_reclaimed_when_its_class_is_gone(stage: Stage) {
