@@ -107,9 +107,16 @@ impl Book {
         self.shelf.insert(key, Entry::new(body, now));
     }
 
-    /// The next request to make, if there is room for one in flight and one to make.
-    pub(super) fn next(&mut self, now: Instant) -> Step {
-        if self.shelf.writing() >= self.options.in_flight {
+    /// The next request to make, if there is room for one in flight and one to make. `yields` while there is work that needs the API server: then
+    /// one event is in flight at a time, until the queue is half full.
+    pub(super) fn next(&mut self, now: Instant, yields: bool) -> Step {
+        let spare = !self.draining && self.pending() < self.options.queue / 2;
+        let room = if yields && spare {
+            1
+        } else {
+            self.options.in_flight
+        };
+        if self.shelf.writing() >= room {
             return Step::Wait(None);
         }
         if self.draining && self.pending() == 0 {

@@ -57,12 +57,13 @@ impl Writer {
         }
     }
 
-    /// Writes events until [`Events::drain`](super::Events::drain) has been asked for and is done; `heart` beats meanwhile.
-    pub async fn run(self, heart: Heart) {
+    /// Writes events until [`Events::drain`](super::Events::drain) has been asked for and is done; `heart` beats meanwhile. They go one at a time while
+    /// there `is_work`, which needs the API server more.
+    pub async fn run(self, heart: Heart, is_work: impl Fn() -> bool) {
         let mut in_flight = FuturesUnordered::new();
         let mut beats = heart.beats();
         loop {
-            let step = self.shared.book().next(Instant::now());
+            let step = self.shared.book().next(Instant::now(), is_work());
             let until = match step {
                 Step::Write(job) => {
                     in_flight.push(self.sender.send(job));
