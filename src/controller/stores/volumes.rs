@@ -49,8 +49,7 @@ impl Volumes {
             .map(|volume| volume.name.clone())
     }
 
-    fn put(&mut self, volume: Volume) {
-        let volume = Arc::new(volume);
+    fn put(&mut self, volume: Arc<Volume>) {
         if let Some(old) = self.by_name.insert(volume.name.clone(), volume.clone())
             && old.place() != volume.place()
         {
@@ -108,7 +107,10 @@ impl Sink<PersistentVolume> for Intake {
 
     fn listed(&mut self, object: PersistentVolume) {
         let volume = self.read(object);
-        self.listing.put(volume);
+        // What has not changed is not held twice while all are listed anew.
+        let known = self.stores.volume(&volume.name);
+        let known = known.filter(|known| **known == volume);
+        self.listing.put(known.unwrap_or_else(|| Arc::new(volume)));
     }
 
     fn complete(&mut self) {
@@ -142,7 +144,7 @@ impl Sink<PersistentVolume> for Intake {
         let wants = may_want_work(&volume) || self.stores.paths.is_trashed(&name);
         self.stores.paths.last_seen(&volume);
         let goes = volume.deleting;
-        write(&self.stores.volumes).put(volume);
+        write(&self.stores.volumes).put(Arc::new(volume));
         if goes {
             self.stores.paths.left(&name);
         }
