@@ -51,6 +51,7 @@ pub mod stores;
 pub mod survey;
 mod sweep;
 mod tell;
+pub mod unused;
 mod volume;
 pub mod volumes_api;
 mod worker;

@@ -72,7 +72,28 @@ impl Shares {
         export
     }
 
-    /// Every export opened so far, for metrics and readiness.
+    /// Forgets an export that nobody needs any more; its connection ends with the last attempt that is at work on it. It is opened anew if it is asked for.
+    pub fn close(&self, target: &Target) {
+        let mut exports = self.exports.lock().unwrap_or_else(PoisonError::into_inner);
+        if target != &self.default && exports.remove(target).is_some() {
+            let share = format!("{}:{}", target.server, target.path);
+            info!(share, "no class and no volume needs the share any more");
+        }
+    }
+
+    /// The export of `target`, if it is open.
+    pub fn get(&self, target: &Target) -> Option<Export> {
+        let exports = self.exports.lock().unwrap_or_else(PoisonError::into_inner);
+        exports.get(target).cloned()
+    }
+
+    /// What each open export is of.
+    pub fn targets(&self) -> Vec<Target> {
+        let exports = self.exports.lock().unwrap_or_else(PoisonError::into_inner);
+        exports.keys().cloned().collect()
+    }
+
+    /// Every open export, for metrics and readiness.
     pub fn all(&self) -> Vec<Export> {
         self.exports
             .lock()

@@ -51,29 +51,34 @@ impl Survey {
         let (mut known, mut following) = (HashSet::new(), FuturesUnordered::new());
         loop {
             heart.beat();
-            for export in shares.all() {
-                if known.insert(export.target().clone()) {
-                    following.push(self.follow(export));
+            for target in shares.targets() {
+                if known.insert(target.clone()) {
+                    following.push(self.follow(shares, target));
                 }
             }
             tokio::select! {
-                Some(()) = following.next() => {}
+                Some(closed) = following.next() => {
+                    self.with(|found| found.remove(&closed));
+                    known.remove(&closed);
+                }
                 () = sleep(NEW_SHARES) => {}
             }
         }
     }
 
-    /// Looks at one share as soon as it is up, and now and then from there on.
-    async fn follow(&self, export: Export) {
-        let mut state = export.state();
-        while state
-            .wait_for(|state| matches!(state, State::Up))
-            .await
-            .is_ok()
-        {
-            self.look(&export).await;
+    /// Looks at one share as soon as it is up, and now and then from there on, until it is closed. Only a look holds the export.
+    async fn follow(&self, shares: &Shares, target: Target) -> Target {
+        while let Some(mut state) = shares.get(&target).map(|export| export.state()) {
+            let is_up = state
+                .wait_for(|state| matches!(state, State::Up))
+                .await
+                .is_ok();
+            if is_up && let Some(export) = shares.get(&target) {
+                self.look(&export).await;
+            }
             sleep(EVERY).await;
         }
+        target
     }
 
     /// What was found on `target`; nothing before it was looked at.

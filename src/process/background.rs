@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use crate::controller::Context;
+use crate::controller::{Context, unused};
 use crate::shares::{Change, Changes};
 use crate::telemetry::health::{Health, PATIENCE, Ready};
 use kube::Client;
 use nfs_export::Target;
 
-/// Dials the default share at once, those of the classes as soon as these are known, and wakes what waits whenever a share comes up.
+/// Dials the default share at once, those of the classes as soon as these are known, and wakes what waits whenever a share comes up. Leaves
+/// those that nobody needs any more.
 pub(super) async fn follow_shares(ctx: Arc<Context>, changes: Changes, answered: Ready) {
     let dial = async {
         // The state tells how it went, and the export goes on by itself.
@@ -34,7 +35,7 @@ pub(super) async fn follow_shares(ctx: Arc<Context>, changes: Changes, answered:
     });
     let heart = ctx.health.heart("share states", PATIENCE);
     heart
-        .while_waiting(async { tokio::join!(dial, follow) })
+        .while_waiting(async { tokio::join!(dial, follow, unused::run(&ctx)) })
         .await;
 }
 

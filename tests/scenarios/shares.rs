@@ -6,6 +6,7 @@ use serde_json::json;
 use testkit::nfs::{Effect, Procedure, Rule};
 
 use crate::expect::eventually;
+use crate::pages::Pages;
 use crate::scenario::Scenario;
 use crate::stage::{Stage, entries, name_of};
 
@@ -17,6 +18,7 @@ pub fn scenarios() -> Vec<Scenario> {
         Scenario::of(a_share_that_hangs_holds_up_only_its_own_claims)
             .only_on_the_double("a real server cannot be told to ignore one call"),
         Scenario::of(a_volume_on_another_share_is_reclaimed_when_its_class_is_gone),
+        Scenario::of(a_share_that_nobody_needs_any_more_is_not_reported_as_down),
     ]
 }
 
@@ -103,4 +105,53 @@ async fn a_volume_on_another_share_is_reclaimed_when_its_class_is_gone(stage: St
     stage.delete_claim("data").await;
     stage.gone(&volume).await;
     assert_eq!(entries(&second.dir), [""; 0]);
+}
+
+async fn a_share_that_nobody_needs_any_more_is_not_reported_as_down(stage: Stage) {
+    let second = stage.world().second_share().folder(stage.namespace());
+    let path = format!("/nowhere/{}", stage.namespace());
+    let down = json!({"server": "127.0.0.1", "share": path, "nfsPort": "1", "mountPort": "1"});
+    let down = stage.class("down", down).await;
+    let parameters = json!({"share": second.path, "onDelete": "delete"});
+    let second_class = stage.class("second", parameters).await;
+    let pages = Pages::new();
+    let _provisioner = stage.start_with(&pages.served_by(stage.settings()));
+    let volume = stage.provision("data", &second_class).await;
+    stage.claim("waits", &down).await;
+    let up = |share: &str| {
+        let (_, text) = pages.get("/metrics")?;
+        let sample = format!("nfs_provisioner_share_up{{share=\"{share}\"}} ");
+        Some(
+            text.lines()
+                .find_map(|line| line.strip_prefix(&sample).map(str::to_owned)),
+        )
+    };
+    let is = async |share: &str, value: Option<&str>| {
+        eventually(format!("{share} is {value:?}"), async || {
+            (up(share)?.as_deref() == value).then_some(())
+        })
+        .await;
+    };
+    let nowhere = format!("127.0.0.1:{path}");
+    let other = format!("{}:{}", second.server, second.path);
+    is(&nowhere, Some("0")).await;
+    is(&other, Some("1")).await;
+    stage.delete_claim("waits").await;
+    for class in [&down, &second_class] {
+        let deleted = stage
+            .classes()
+            .delete(class, &kube::api::DeleteParams::default())
+            .await;
+        deleted.expect("the class");
+    }
+    is(&nowhere, None).await;
+    is(&other, Some("1")).await;
+    stage.delete_claim("data").await;
+    stage.gone(&volume).await;
+    is(&other, None).await;
+    is(
+        &format!("{}:{}", stage.share().server, stage.share().path),
+        Some("1"),
+    )
+    .await;
 }

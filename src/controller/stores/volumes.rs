@@ -49,14 +49,14 @@ impl Volumes {
             .map(|volume| volume.name.clone())
     }
 
-    fn put(&mut self, volume: Arc<Volume>) {
+    fn put(&mut self, volume: &Arc<Volume>) {
         if let Some(old) = self.by_name.insert(volume.name.clone(), volume.clone())
             && old.place() != volume.place()
         {
             // Deleted and made again under the same name, with another directory.
             self.occupied.remove(&old);
         }
-        self.occupied.put(&volume);
+        self.occupied.put(volume);
     }
 
     fn remove(&mut self, name: &str) {
@@ -110,7 +110,7 @@ impl Sink<PersistentVolume> for Intake {
         // What has not changed is not held twice while all are listed anew.
         let known = self.stores.volume(&volume.name);
         let known = known.filter(|known| **known == volume);
-        self.listing.put(known.unwrap_or_else(|| Arc::new(volume)));
+        self.listing.put(&known.unwrap_or_else(|| Arc::new(volume)));
     }
 
     fn complete(&mut self) {
@@ -144,7 +144,7 @@ impl Sink<PersistentVolume> for Intake {
         let wants = may_want_work(&volume) || self.stores.paths.is_trashed(&name);
         self.stores.paths.last_seen(&volume);
         let goes = volume.deleting;
-        write(&self.stores.volumes).put(Arc::new(volume));
+        write(&self.stores.volumes).put(&Arc::new(volume));
         if goes {
             self.stores.paths.left(&name);
         }
