@@ -40,6 +40,13 @@ fn job(book: &mut Book, now: Instant) -> Job {
     }
 }
 
+fn job_beside_work(book: &mut Book, now: Instant) -> Job {
+    match book.next(now, true) {
+        Step::Write(job) => job,
+        other => panic!("nothing to write: {other:?}"),
+    }
+}
+
 fn wait(book: &mut Book, now: Instant) -> Option<Instant> {
     match book.next(now, false) {
         Step::Wait(until) => until,
@@ -291,9 +298,19 @@ fn events_yield_to_work_until_the_queue_is_half_full() {
     for object in ["a", "b", "c"] {
         publish(&mut book, object, now);
     }
-    assert!(matches!(book.next(now, true), Step::Write(_)));
+    let first = job_beside_work(&mut book, now);
     assert!(matches!(book.next(now, true), Step::Wait(None)));
-    publish(&mut book, "d", now);
+    let later = now + Duration::from_millis(2);
+    book.done(&first, Outcome::Written, later);
+    let rested = later + Duration::from_millis(18);
+    let Step::Wait(Some(until)) = book.next(later, true) else {
+        panic!("no rest")
+    };
+    assert_eq!(until, rested);
+    job_beside_work(&mut book, rested);
+    for object in ["d", "e"] {
+        publish(&mut book, object, now);
+    }
     assert!(matches!(book.next(now, true), Step::Write(_)));
 
     let mut ending = mk_book(8, 8);
