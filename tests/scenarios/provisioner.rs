@@ -21,6 +21,7 @@ pub struct Settings {
     environment: BTreeMap<&'static str, String>,
     arguments: Vec<String>,
     low_ports_refused: bool,
+    hosts: Option<PathBuf>,
 }
 
 /// A running process; killed when dropped. One that has ended before, and that nobody waited for, is told of in its log's [`Log::mishaps`].
@@ -81,6 +82,12 @@ impl Settings {
         self
     }
 
+    /// Names have the addresses that this file gives them, in the form of `hosts(5)`; it is read anew at each look-up.
+    pub fn with_hosts(mut self, file: impl Into<PathBuf>) -> Self {
+        self.hosts = Some(file.into());
+        self
+    }
+
     /// Starts the program.
     pub fn start(&self) -> Provisioner {
         let mut child = self.command().spawn().expect("the program");
@@ -115,6 +122,14 @@ impl Settings {
             let mut command = Command::new("/usr/bin/setpriv");
             command
                 .arg("--bounding-set=-net_bind_service")
+                .arg(binary());
+            command
+        } else if let Some(hosts) = &self.hosts {
+            let mut command = Command::new("/usr/bin/unshare");
+            command
+                .args(["--mount", "/bin/sh", "-c"])
+                .arg("/bin/mount --bind \"$0\" /etc/hosts && exec \"$@\"")
+                .arg(hosts)
                 .arg(binary());
             command
         } else {

@@ -9,6 +9,7 @@ use crate::expect::eventually;
 use crate::pages::Pages;
 use crate::scenario::Scenario;
 use crate::stage::{Stage, entries, name_of};
+use crate::world::Share;
 
 /// The facts.
 pub fn scenarios() -> Vec<Scenario> {
@@ -19,6 +20,8 @@ pub fn scenarios() -> Vec<Scenario> {
             .only_on_the_double("a real server cannot be told to ignore one call"),
         Scenario::of(a_volume_on_another_share_is_reclaimed_when_its_class_is_gone),
         Scenario::of(a_share_that_nobody_needs_any_more_is_not_reported_as_down),
+        Scenario::of(a_server_that_has_moved_is_found_under_its_name)
+            .only_on_real_parts("only root may change what a name means to one process"),
     ]
 }
 
@@ -154,4 +157,26 @@ async fn a_share_that_nobody_needs_any_more_is_not_reported_as_down(stage: Stage
         Some("1"),
     )
     .await;
+}
+
+/// As after a failover: the name has another address, and nobody answers at the old one.
+async fn a_server_that_has_moved_is_found_under_its_name(stage: Stage) {
+    let share = stage.share();
+    let named = Share {
+        server: "nas.example".to_owned(),
+        ..share.clone()
+    };
+    let hosts = tempfile::NamedTempFile::new().unwrap();
+    let is_at = |address: &str| std::fs::write(hosts.path(), format!("{address} nas.example\n"));
+    is_at("127.0.0.99").unwrap();
+    let class = stage.class("plain", json!({})).await;
+    let settings = stage.settings_for(&named).with_hosts(hosts.path());
+    let _provisioner = stage.start_with(&settings);
+    stage.claim("data", &class).await;
+    let old = ["nas.example", "127.0.0.99"];
+    stage.event("data", "ProvisioningFailed", &old).await;
+    is_at(&share.server).unwrap();
+    let volume = stage.bound("data").await;
+    let nfs = volume.spec.unwrap().nfs.unwrap();
+    assert_eq!(nfs.server, "nas.example");
 }
