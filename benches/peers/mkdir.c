@@ -1,6 +1,6 @@
 /* MKDIR through libnfs's asynchronous raw API: the yardstick for our own client.
  *
- *   mkdir SERVER PATH DEPTH PARENTS COUNT
+ *   mkdir SERVER PATH DEPTH PARENTS COUNT [nodelay]
  *
  * Makes COUNT directories, round robin under PARENTS new ones, with DEPTH calls in flight; one RPC a directory, no commit or
  * lookup besides. Then removes all of it, unmeasured, and says on standard output what our worker says too:
@@ -74,8 +74,8 @@ static double peak_mib(void)
     return usage.ru_maxrss / 1024.0;
 }
 
-/* As libnfs does itself from 6.0 on, and Linux's own client: otherwise calls wait for the answer to those before them, and what it costs to send
- * them is counted against whoever brings that answer. */
+/* As libnfs does itself from 6.0 on, and Linux's own client. 4.0 leaves Nagle's algorithm on: calls wait for the acknowledgement of those before
+ * them, and what it costs to send them is counted against whoever brings that. */
 static void send_at_once(void)
 {
     int yes = 1;
@@ -174,8 +174,9 @@ static void pass(int (*send)(struct rpc_context *, int), int in_flight)
 
 int main(int argc, char **argv)
 {
-    if (argc != 6)
-        fail("usage", "mkdir SERVER PATH DEPTH PARENTS COUNT");
+    bool nodelay = argc == 7 && strcmp(argv[6], "nodelay") == 0;
+    if (argc != 6 && !nodelay)
+        fail("usage", "mkdir SERVER PATH DEPTH PARENTS COUNT [nodelay]");
     depth = atoi(argv[3]);
     parent_count = atoi(argv[4]);
     count = atoi(argv[5]);
@@ -185,7 +186,8 @@ int main(int argc, char **argv)
     nfs = nfs_init_context();
     if (!nfs || nfs_mount(nfs, argv[1], argv[2]))
         fail("mount", nfs ? nfs_get_error(nfs) : "no memory");
-    send_at_once();
+    if (nodelay)
+        send_at_once();
     parents = calloc(parent_count, sizeof *parents);
     names = calloc(count, sizeof *names);
     if (!parents || !names)

@@ -1,5 +1,6 @@
 //! The NFS client's side: each measurement runs in a process of its own, so that its CPU and memory are its own.
 
+mod apart;
 pub(crate) mod mkdir;
 pub(crate) mod mux;
 mod peer;

@@ -1,6 +1,7 @@
 //! MKDIR at several depths, beside libnfs at the same depth.
 
-use super::peer::Peer;
+use super::apart::Apart;
+use super::peer::{Peer, Sending};
 use super::{Outcome, own_worker, words};
 use crate::series::median;
 use crate::table::{Report, Table, number};
@@ -12,17 +13,20 @@ const PARENTS: [usize; 2] = [1, 16];
 /// Of libnfs's rate.
 const AIM: f64 = 1.0;
 
+/// What one worker does.
 #[derive(Debug, Clone, Copy)]
-struct Case<'a> {
-    server: &'a str,
-    path: &'a str,
-    depth: usize,
-    parents: usize,
-    count: usize,
+pub(super) struct Case<'a> {
+    pub(super) server: &'a str,
+    pub(super) path: &'a str,
+    /// Calls in flight.
+    pub(super) depth: usize,
+    pub(super) parents: usize,
+    pub(super) count: usize,
 }
 
 pub(crate) fn run(world: &World, rounds: usize, report: &mut Report) -> anyhow::Result<()> {
     let peer = Peer::build()?;
+    let _apart = Apart::new(world)?;
     one_server(
         (
             "nfs-ganesha",
@@ -60,8 +64,10 @@ fn one_server(
         "ours",
         "libnfs",
         "ours to libnfs",
+        "to it with NODELAY",
         "CPU µs a call",
         "libnfs's",
+        "with NODELAY",
     ];
     let mut table = Table::new(title, &head);
     for parents in PARENTS {
@@ -73,40 +79,42 @@ fn one_server(
                 parents,
                 count,
             };
-            let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+            let (mut ours, mut theirs, mut at_once) = (Vec::new(), Vec::new(), Vec::new());
             for _ in 0..rounds {
                 ours.push(case.ours()?);
                 if let Some(peer) = peer {
-                    theirs.push(peer.mkdir(server, path, depth, parents, count)?);
+                    theirs.push(peer.mkdir(&case, Sending::AsItDoes)?);
+                    at_once.push(peer.mkdir(&case, Sending::AtOnce)?);
                 }
             }
             let what = format!("MKDIR on {name}, {depth} in flight, parents: {parents}");
             let plural = if parents == 1 { "parent" } else { "parents" };
-            let middle = |all: &[Outcome], of: fn(&Outcome) -> f64| {
-                median(&all.iter().map(of).collect::<Vec<_>>())
-            };
-            // The ratio of each round, since what else runs on the machine changes between rounds.
-            let ratios: Vec<f64> = ours
-                .iter()
-                .zip(&theirs)
-                .map(|(our, their)| our.rate() / their.rate())
-                .collect();
+            let to_libnfs = ratio(&ours, &theirs);
             table.row([
                 format!("{depth}, {parents} {plural}"),
                 number(middle(&ours, Outcome::rate)),
                 number(middle(&theirs, Outcome::rate)),
-                if ratios.is_empty() {
-                    String::new()
-                } else {
-                    report.at_least(&what, median(&ratios), AIM)
-                },
+                to_libnfs.map_or_else(String::new, |ratio| report.at_least(&what, ratio, AIM)),
+                ratio(&ours, &at_once).map_or_else(String::new, number),
                 number(middle(&ours, Outcome::microseconds)),
                 number(middle(&theirs, Outcome::microseconds)),
+                number(middle(&at_once, Outcome::microseconds)),
             ]);
         }
     }
     table.print();
     Ok(())
+}
+
+fn middle(all: &[Outcome], of: fn(&Outcome) -> f64) -> f64 {
+    median(&all.iter().map(of).collect::<Vec<_>>())
+}
+
+/// Of the rates in each round, since what else runs on the machine changes between rounds.
+fn ratio(ours: &[Outcome], theirs: &[Outcome]) -> Option<f64> {
+    let both = ours.iter().zip(theirs);
+    let ratios: Vec<f64> = both.map(|(our, their)| our.rate() / their.rate()).collect();
+    (!ratios.is_empty()).then(|| median(&ratios))
 }
 
 // === impl Case ===

@@ -5,11 +5,21 @@ use std::process::Command;
 
 use anyhow::{Context, bail};
 
+use super::mkdir::Case;
 use super::{Outcome, outcome};
 
 /// The program, built.
 #[derive(Debug)]
 pub(super) struct Peer(PathBuf);
+
+/// When libnfs sends a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sending {
+    /// As Debian's 4.0 does: with Nagle's algorithm, when the one before has been acknowledged.
+    AsItDoes,
+    /// With TCP_NODELAY, as libnfs itself from 6.0 on, Linux's client, and ours.
+    AtOnce,
+}
 
 // === impl Peer ===
 
@@ -43,16 +53,16 @@ impl Peer {
     }
 
     /// A run that hangs while it mounts, as libnfs can, ends itself and is repeated once.
-    pub(super) fn mkdir(
-        &self,
-        server: &str,
-        path: &str,
-        depth: usize,
-        parents: usize,
-        count: usize,
-    ) -> anyhow::Result<Outcome> {
-        let numbers = [depth, parents, count].map(|number| number.to_string());
-        let run = || outcome(Command::new(&self.0).args([server, path]).args(&numbers));
+    pub(super) fn mkdir(&self, case: &Case<'_>, sending: Sending) -> anyhow::Result<Outcome> {
+        let numbers = [case.depth, case.parents, case.count].map(|number| number.to_string());
+        let run = || {
+            let mut command = Command::new(&self.0);
+            command.args([case.server, case.path]).args(&numbers);
+            if sending == Sending::AtOnce {
+                command.arg("nodelay");
+            }
+            outcome(&mut command)
+        };
         run().or_else(|error| {
             println!("once more: {error}");
             run()
