@@ -230,8 +230,7 @@ impl Process {
             };
             background.spawn(http::run(address, pages, CancellationToken::new()));
         }
-        let queues = ctx.queues.clone();
-        let writing = tokio::spawn(writer.run(heart, move || queues.is_work_under_way()));
+        let writing = tokio::spawn(writer.run(heart));
         let resign = CancellationToken::new();
         let election = elect(&client, lock.as_ref(), &access, &ctx, leader, &resign);
         let work = async {

@@ -86,11 +86,6 @@ impl fmt::Display for ClaimKey {
 // === impl Queues ===
 
 impl Queues {
-    /// Whether a claim or a volume is being worked on.
-    pub fn is_work_under_way(&self) -> bool {
-        self.claims.depth().working + self.volumes.depth().working > 0
-    }
-
     /// A term as leader begins.
     pub fn open(&self) {
         self.claims.open();

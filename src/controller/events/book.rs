@@ -28,8 +28,6 @@ mod shelf;
 
 /// Attempts at one write before the event is given up.
 const ATTEMPTS: u32 = 8;
-/// A request that takes longer says nothing about how busy the API server is.
-const LONG: Duration = Duration::from_millis(20);
 /// First and longest pause of all writing after a failure of the API server.
 const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 
@@ -39,8 +37,6 @@ pub(super) struct Book {
     shelf: Shelf,
     /// After a failure nothing is written before this.
     paused_until: Option<Instant>,
-    /// How long events leave the API server to the work after the last one.
-    rests_until: Option<Instant>,
     failures: u32,
     draining: bool,
     allowed: bool,
@@ -57,7 +53,6 @@ impl Book {
             options,
             shelf: Shelf::default(),
             paused_until: None,
-            rests_until: None,
             failures: 0,
             draining: false,
             allowed: true,
@@ -112,16 +107,10 @@ impl Book {
         self.shelf.insert(key, Entry::new(body, now));
     }
 
-    /// The next request to make, if there is room for one in flight and one to make. `yields` while there is work that needs the API server: until the
-    /// queue is half full, one event is in flight then, a tenth of the time.
-    pub(super) fn next(&mut self, now: Instant, yields: bool) -> Step {
-        let yields = yields && !self.draining && self.pending() < self.options.queue / 2;
-        let room = if yields { 1 } else { self.options.in_flight };
-        if self.shelf.writing() >= room {
+    /// The next request to make, if there is room for one in flight and one to make.
+    pub(super) fn next(&mut self, now: Instant) -> Step {
+        if self.shelf.writing() >= self.options.in_flight {
             return Step::Wait(None);
-        }
-        if let Some(until) = self.rests_until.filter(|&until| yields && until > now) {
-            return Step::Wait(Some(until));
         }
         if self.draining && self.pending() == 0 {
             return Step::Done;
@@ -136,7 +125,6 @@ impl Book {
                 create: !entry.created,
                 count: entry.total,
                 last: entry.last,
-                begun: now,
             }),
             None => Step::Wait(self.shelf.first_due()),
         }
@@ -144,7 +132,6 @@ impl Book {
 
     /// A request came back.
     pub(super) fn done(&mut self, job: &Job, outcome: Outcome, now: Instant) {
-        self.rests_until = Some(now + (now - job.begun).min(LONG) * 9);
         match outcome {
             Outcome::Later(after) => {
                 self.pause(after, now);

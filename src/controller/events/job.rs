@@ -43,8 +43,6 @@ pub(super) struct Job {
     pub(super) create: bool,
     pub(super) count: u32,
     pub(super) last: Timestamp,
-    /// When it was given out.
-    pub(super) begun: Instant,
 }
 
 /// What a request came to.

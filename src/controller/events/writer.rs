@@ -57,13 +57,12 @@ impl Writer {
         }
     }
 
-    /// Writes events until [`Events::drain`](super::Events::drain) has been asked for and is done; `heart` beats meanwhile. They go one at a time while
-    /// there `is_work`, which needs the API server more.
-    pub async fn run(self, heart: Heart, is_work: impl Fn() -> bool) {
+    /// Writes events until [`Events::drain`](super::Events::drain) has been asked for and is done; `heart` beats meanwhile.
+    pub async fn run(self, heart: Heart) {
         let mut in_flight = FuturesUnordered::new();
         let mut beats = heart.beats();
         loop {
-            let step = self.shared.book().next(Instant::now(), is_work());
+            let step = self.shared.book().next(Instant::now());
             let until = match step {
                 Step::Write(job) => {
                     in_flight.push(self.sender.send(job));

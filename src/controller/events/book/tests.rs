@@ -34,21 +34,14 @@ fn publish(book: &mut Book, object: &str, now: Instant) {
 }
 
 fn job(book: &mut Book, now: Instant) -> Job {
-    match book.next(now, false) {
-        Step::Write(job) => job,
-        other => panic!("nothing to write: {other:?}"),
-    }
-}
-
-fn job_beside_work(book: &mut Book, now: Instant) -> Job {
-    match book.next(now, true) {
+    match book.next(now) {
         Step::Write(job) => job,
         other => panic!("nothing to write: {other:?}"),
     }
 }
 
 fn wait(book: &mut Book, now: Instant) -> Option<Instant> {
-    match book.next(now, false) {
+    match book.next(now) {
         Step::Wait(until) => until,
         other => panic!("not waiting: {other:?}"),
     }
@@ -282,45 +275,14 @@ fn draining_writes_counts_before_their_time_and_then_ends() {
     let recount = job(&mut book, now);
     publish(&mut book, "a", now);
     assert!(
-        matches!(book.next(now, false), Step::Wait(None)),
+        matches!(book.next(now), Step::Wait(None)),
         "one is in flight"
     );
     book.done(&recount, Outcome::Written, now);
     let last = job(&mut book, now);
     assert_eq!(last.count, 3);
     book.done(&last, Outcome::Written, now);
-    assert!(matches!(book.next(now, false), Step::Done));
-}
-
-#[test]
-fn events_yield_to_work_until_the_queue_is_half_full() {
-    let (mut book, now) = (mk_book(8, 8), Instant::now());
-    for object in ["a", "b", "c"] {
-        publish(&mut book, object, now);
-    }
-    let first = job_beside_work(&mut book, now);
-    assert!(matches!(book.next(now, true), Step::Wait(None)));
-    let later = now + Duration::from_millis(2);
-    book.done(&first, Outcome::Written, later);
-    let rested = later + Duration::from_millis(18);
-    let Step::Wait(Some(until)) = book.next(later, true) else {
-        panic!("no rest")
-    };
-    assert_eq!(until, rested);
-    job_beside_work(&mut book, rested);
-    for object in ["d", "e"] {
-        publish(&mut book, object, now);
-    }
-    assert!(matches!(book.next(now, true), Step::Write(_)));
-
-    let mut ending = mk_book(8, 8);
-    for object in ["a", "b"] {
-        publish(&mut ending, object, now);
-    }
-    ending.drain(now);
-    for _ in 0..2 {
-        assert!(matches!(ending.next(now, true), Step::Write(_)));
-    }
+    assert!(matches!(book.next(now), Step::Done));
 }
 
 #[test]

@@ -40,7 +40,7 @@ fn mk_events(answers: Vec<(StatusCode, Value)>) -> (Events, Log) {
         async move { next.unwrap_or_else(|| taken(&asked)) }
     });
     let (events, writer) = Events::new(client, "component", Options::default());
-    tokio::spawn(writer.run(mk_heart(), || false));
+    tokio::spawn(writer.run(mk_heart()));
     (events, log)
 }
 
@@ -148,7 +148,7 @@ async fn a_burst_is_written_eight_at_a_time() {
         }
     });
     let (events, writer) = Events::new(client, "component", Options::default());
-    tokio::spawn(writer.run(mk_heart(), || false));
+    tokio::spawn(writer.run(mk_heart()));
     for number in 0..1000 {
         events.publish(mk_event(&number.to_string()));
     }
@@ -167,7 +167,7 @@ async fn a_burst_is_written_eight_at_a_time() {
 async fn a_drain_ends_at_its_deadline_and_says_what_is_left() {
     let (client, _log) = mk_client(|_| std::future::pending());
     let (events, writer) = Events::new(client, "component", Options::default());
-    tokio::spawn(writer.run(mk_heart(), || false));
+    tokio::spawn(writer.run(mk_heart()));
     (0..10).for_each(|number| events.publish(mk_event(&number.to_string())));
     let start = Instant::now();
     assert_eq!(events.drain(Duration::from_secs(3)).await, 10);
@@ -198,7 +198,7 @@ async fn a_request_without_an_answer_is_made_again() {
         }
     });
     let (events, writer) = Events::new(client, "component", Options::default());
-    tokio::spawn(writer.run(mk_heart(), || false));
+    tokio::spawn(writer.run(mk_heart()));
     events.publish(mk_event("a"));
     assert_eq!(events.drain(MINUTE).await, 0);
     assert_eq!(methods(&log), [Method::POST, Method::POST]);
@@ -219,7 +219,7 @@ async fn a_writer_without_work_or_without_an_answer_is_alive() {
         let (client, _log) = mk_client(|_| std::future::pending());
         let (events, writer) = Events::new(client, "component", Options::default());
         let health = Health::default();
-        tokio::spawn(writer.run(health.heart("events", PATIENCE), || false));
+        tokio::spawn(writer.run(health.heart("events", PATIENCE)));
         (0..work).for_each(|_| events.publish(mk_event("a")));
         tokio::time::sleep(PATIENCE * 10).await;
         assert!(health.alive().is_well());
