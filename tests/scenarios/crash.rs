@@ -256,8 +256,11 @@ async fn a_crash_before_success_is_told_doubles_nothing(stage: Stage) {
     let first = stage.start_with(&settings);
     provision_before(&stage, &class, "data").await;
     let api = double(&stage).api().faults();
-    let hold = api.stop(Requests::of("create", "events"), 1, Fate::Ignore);
+    let creation = api.hold(Requests::of("create", "persistentvolumes"));
     stage.claim("data", &class).await;
+    stage.event("data", "Provisioning", &[]).await;
+    let hold = api.stop(Requests::of("create", "events"), 0, Fate::Ignore);
+    creation.release();
     let told = tokio::time::timeout(SOON, hold.reached(1)).await;
     told.expect("success is told");
     let made = volumes_of(&stage, "data").await;
