@@ -62,8 +62,8 @@ pub(super) fn is_shared(ctx: &Context, provision: &Provision) -> bool {
         .occupied(|occupied| occupied.around(&place, "").next().is_some())
 }
 
-/// Takes back a directory that was made for a claim that is gone, or has its volume elsewhere. Only an empty one, only one that this process made, only while nobody else has a part
-/// in it.
+/// Takes back a directory that was made for a claim that is gone, or has its volume elsewhere. Only an empty one, only one that this process made, only
+/// while nobody else has a part in it.
 pub(super) async fn give_back(ctx: &Context, made: &Provision) -> Result<(), Failure> {
     let place = made.share.place(&made.dir);
     // A claim is also gone from the store when it is bound to the volume that an attempt without an answer has made.

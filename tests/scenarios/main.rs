@@ -36,6 +36,7 @@ mod crash;
 mod events;
 mod faults;
 mod finalizer;
+mod go;
 mod health;
 mod lock;
 mod metrics;
@@ -72,6 +73,7 @@ fn all() -> Vec<scenario::Scenario> {
         events::scenarios(),
         faults::scenarios(),
         finalizer::scenarios(),
+        go::scenarios(),
         health::scenarios(),
         lock::scenarios(),
         metrics::scenarios(),

@@ -21,7 +21,9 @@ pub struct Settings {
     environment: BTreeMap<&'static str, String>,
     arguments: Vec<String>,
     low_ports_refused: bool,
-    hosts: Option<PathBuf>,
+    binds: Vec<(PathBuf, &'static str)>,
+    /// Another program than ours.
+    program: Option<PathBuf>,
 }
 
 /// A running process; killed when dropped. One that has ended before, and that nobody waited for, is told of in its log's [`Log::mishaps`].
@@ -83,8 +85,19 @@ impl Settings {
     }
 
     /// Names have the addresses that this file gives them, in the form of `hosts(5)`; it is read anew at each look-up.
-    pub fn with_hosts(mut self, file: impl Into<PathBuf>) -> Self {
-        self.hosts = Some(file.into());
+    pub fn with_hosts(self, file: impl Into<PathBuf>) -> Self {
+        self.with_bind(file, "/etc/hosts")
+    }
+
+    /// What is at `from` is at `to` as well, for the program alone; something has to be there. Only root may do that.
+    pub fn with_bind(mut self, from: impl Into<PathBuf>, to: &'static str) -> Self {
+        self.binds.push((from.into(), to));
+        self
+    }
+
+    /// Another program than ours.
+    pub fn program(mut self, program: impl Into<PathBuf>) -> Self {
+        self.program = Some(program.into());
         self
     }
 
@@ -118,22 +131,22 @@ impl Settings {
     }
 
     fn command(&self) -> Command {
+        let program = self.program.clone().unwrap_or_else(binary);
         let mut command = if self.low_ports_refused {
             let mut command = Command::new("/usr/bin/setpriv");
+            command.arg("--bounding-set=-net_bind_service").arg(program);
             command
-                .arg("--bounding-set=-net_bind_service")
-                .arg(binary());
-            command
-        } else if let Some(hosts) = &self.hosts {
+        } else if !self.binds.is_empty() {
             let mut command = Command::new("/usr/bin/unshare");
-            command
-                .args(["--mount", "/bin/sh", "-c"])
-                .arg("/bin/mount --bind \"$0\" /etc/hosts && exec \"$@\"")
-                .arg(hosts)
-                .arg(binary());
+            let mount = "while [ \"$1\" != -- ]; do /bin/mount --bind \"$1\" \"$2\" || exit; shift 2; done; shift; exec \"$@\"";
+            command.args(["--mount", "/bin/sh", "-c", mount, "sh"]);
+            for (from, to) in &self.binds {
+                command.arg(from).arg(to);
+            }
+            command.arg("--").arg(program);
             command
         } else {
-            Command::new(binary())
+            Command::new(program)
         };
         command
             .env_clear()

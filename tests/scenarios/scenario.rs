@@ -22,10 +22,19 @@ pub struct Scenario {
     pub forbidden: bool,
     /// The only world that can show it, and why.
     pub only: Option<(Kind, &'static str)>,
-    /// It needs Linux's own NFS server, which a world can be made without.
-    pub knfsd: bool,
+    /// What real parts can be without.
+    pub needs: Option<Needs>,
     /// What it does.
     pub play: Arc<dyn Fn(Stage) -> LocalBoxFuture<'static, ()> + Send + Sync>,
+}
+
+/// What a scenario needs beside the parts that every real world has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Needs {
+    /// Linux's own NFS server.
+    Knfsd,
+    /// The Go provisioner, which is not to be had as a package.
+    Go,
 }
 
 // === impl Scenario ===
@@ -45,7 +54,7 @@ impl Scenario {
             alone: false,
             forbidden: false,
             only: None,
-            knfsd: false,
+            needs: None,
             play: Arc::new(move |stage| play(stage).boxed_local()),
         }
     }
@@ -90,7 +99,13 @@ impl Scenario {
 
     /// It needs Linux's own NFS server.
     pub fn with_knfsd(mut self) -> Self {
-        self.knfsd = true;
+        self.needs = Some(Needs::Knfsd);
+        self
+    }
+
+    /// It needs the Go provisioner's program.
+    pub fn with_go(mut self) -> Self {
+        self.needs = Some(Needs::Go);
         self
     }
 

@@ -9,7 +9,8 @@ use futures::FutureExt;
 use libtest_mimic::{Arguments, Failed, Trial};
 
 use crate::compatibility;
-use crate::scenario::Scenario;
+use crate::go;
+use crate::scenario::{Needs, Scenario};
 use crate::stage::Stage;
 use crate::world::{Double, Kind, Real, Request, World};
 
@@ -63,9 +64,15 @@ pub fn run(args: &Arguments, mut scenarios: Vec<Scenario>) -> ExitCode {
 
 fn trial(suite: &Arc<Suite>, scenario: Scenario) -> Trial {
     let name = scenario.name.clone();
-    let no_knfsd = scenario.knfsd && !has_knfsd();
-    let why = no_knfsd.then_some("this world has no knfsd");
-    if let Some(why) = scenario.left_out(suite.kind).or(why) {
+    let missing = match scenario.needs {
+        Some(Needs::Knfsd) if !has_knfsd() => Some("this world has no knfsd"),
+        Some(Needs::Go) if go::program().is_none() => {
+            Some("E2E_GO_PROVISIONER names no Go provisioner")
+        }
+        _ => None,
+    };
+    let why = scenario.left_out(suite.kind).or(missing);
+    if let Some(why) = why {
         return Trial::ignorable_test(name, move || {
             Ok(libtest_mimic::Completion::ignored_with(why))
         });
@@ -95,7 +102,10 @@ impl Suite {
     fn untold(&self, scenarios: &[Scenario]) -> Option<String> {
         let is_missing =
             self.kind == Kind::Real && std::env::var_os("CI").is_some() && !has_knfsd();
-        let count = scenarios.iter().filter(|scenario| scenario.knfsd).count();
+        let count = scenarios
+            .iter()
+            .filter(|scenario| scenario.needs == Some(Needs::Knfsd))
+            .count();
         is_missing.then(|| {
             format!("CI is set, and {count} scenarios need knfsd, which this world does not have")
         })

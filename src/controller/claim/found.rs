@@ -8,7 +8,8 @@ use super::super::{Context, made};
 use super::{Observed, Provisioned};
 use crate::plan::claim::{Found, Provision, found};
 
-/// Whether, and how, the claim is served by what is there. Where it is not, the volume may all the same have a part in the directory, and the store does not show it yet.
+/// Whether, and how, the claim is served by what is there. Where it is not, the volume may all the same have a part in the directory, and the store
+/// does not show it yet.
 pub(super) async fn look(
     ctx: &Context,
     seen: &Observed,
