@@ -7,7 +7,8 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use crate::lock::{given_back, leads};
-use crate::provisioner::Provisioner;
+use crate::pages::Pages;
+use crate::provisioner::{Provisioner, Settings};
 use crate::scenario::Scenario;
 use crate::stage::Stage;
 use crate::world::{Part, Turn};
@@ -38,9 +39,9 @@ const SLACK: Duration = Duration::from_secs(4);
 const LAST_WORDS: Duration = Duration::from_secs(3);
 
 /// A leader with one claim under way on a file server that does not answer.
-async fn at_work(stage: &Stage, grace: &str) -> Provisioner {
+async fn at_work(stage: &Stage, settings: Settings, grace: &str) -> Provisioner {
     let class = stage.class("plain", json!({})).await;
-    let process = stage.start_with(&stage.settings().with("GRACE_PERIOD", grace));
+    let process = stage.start_with(&settings.with("GRACE_PERIOD", grace));
     leads(&process).await;
     stage.provision("before", &class).await;
     stage.world().turn(Part::Nfs, Turn::Frozen).await;
@@ -50,9 +51,15 @@ async fn at_work(stage: &Stage, grace: &str) -> Provisioner {
 }
 
 async fn sigterm_ends_what_is_under_way_gives_the_lock_back_and_exits_0(stage: Stage) {
-    let mut process = at_work(&stage, "25s").await;
+    let pages = Pages::new();
+    let mut process = at_work(&stage, pages.served_by(stage.settings()), "25s").await;
     process.signal(Signal::TERM);
     process.log().says(&["INFO", "stopping", "SIGTERM"]).await;
+    // Prometheus can still take what was counted last.
+    let (status, text) = pages.get("/metrics").expect("a page until the end");
+    assert_eq!(status, 200);
+    let counted = "controller_persistentvolumeclaim_provision_total{";
+    assert!(text.contains(counted), "{text}");
     // No new work from here on.
     let class = stage.class_name("plain");
     stage.claim("late", &class).await;
@@ -70,7 +77,7 @@ async fn sigterm_ends_what_is_under_way_gives_the_lock_back_and_exits_0(stage: S
 
 async fn sigterm_waits_no_longer_than_the_grace_period(stage: Stage) {
     const GRACE: Duration = Duration::from_secs(2);
-    let mut process = at_work(&stage, "2s").await;
+    let mut process = at_work(&stage, stage.settings(), "2s").await;
     let asked = Instant::now();
     process.signal(Signal::TERM);
     let status = process.ended(GRACE + LAST_WORDS + SLACK).await;
@@ -86,7 +93,7 @@ async fn sigterm_waits_no_longer_than_the_grace_period(stage: Stage) {
 }
 
 async fn a_second_signal_ends_the_process_at_once(stage: Stage) {
-    let mut process = at_work(&stage, "25s").await;
+    let mut process = at_work(&stage, stage.settings(), "25s").await;
     process.signal(Signal::TERM);
     process.log().says(&["INFO", "stopping", "SIGTERM"]).await;
     process.signal(Signal::INT);
