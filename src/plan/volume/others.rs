@@ -127,3 +127,6 @@ impl Bearing {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
