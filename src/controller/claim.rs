@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use nfs_export::{Created, Target};
+use nfs_export::Target;
 use tracing::field::display;
 use tracing::{Span, debug, info, info_span, warn};
 
@@ -180,17 +180,10 @@ async fn act(
 
     let export = ctx.shares.export(&target);
     ctx.fence()?;
-    let created = export
-        .create_dir_all(&provision.dir, provision.mode)
-        .await
-        .map_err(Failure::share(&target))?;
+    let created = export.create_dir_all(&provision.dir, provision.mode).await;
     let key = ClaimKey::from(&*seen.claim);
-    if created == Created::New
-        && let Some(before) = ctx.made.put(&key, provision)
-    {
-        // Its labels chose another one then; an empty directory too many is no reason to keep the claim waiting.
-        let _ = made::give_back(ctx, &before).await;
-    }
+    made::note(ctx, &key, provision, &created).await;
+    created.map_err(Failure::share(&target))?;
     if !still_wanted(ctx, &seen.claim) {
         return Ok(Provisioned::ClaimGone);
     }

@@ -1,10 +1,10 @@
-//! Directories that attempts of this term have made for claims that have no volume yet: whose they are is known nowhere else, so when such a claim goes, the
-//! directory would be nobody's.
+//! Directories that attempts of this term have made, or may have made, for claims that have no volume yet: whose they are is known nowhere else, so
+//! when such a claim goes, the directory would be nobody's.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use nfs_export::Target;
+use nfs_export::{Created, Error, Target};
 use tracing::info;
 
 use super::failure::Failure;
@@ -55,6 +55,25 @@ impl Made {
     }
 }
 
+/// Keeps in mind what an attempt has made, or may have made, for a claim.
+pub(super) async fn note(
+    ctx: &Context,
+    key: &ClaimKey,
+    provision: &Provision,
+    created: &Result<Created, Error>,
+) {
+    let may_be_ours = match created {
+        Ok(Created::New) => true,
+        // What an attempt without an answer has made, be it another process's, is told from what was there before by its name alone.
+        Ok(Created::Existed) => provision.bears_volume_name(),
+        Err(error) => error.is_in_doubt() && provision.bears_volume_name(),
+    };
+    if may_be_ours && let Some(before) = ctx.made.put(key, provision) {
+        // Its labels chose another one then; an empty directory too many is no reason to keep the claim waiting.
+        let _ = give_back(ctx, &before).await;
+    }
+}
+
 /// Whether a volume that is there has a part in the directory, and may take it along when it goes.
 pub(super) fn is_shared(ctx: &Context, provision: &Provision) -> bool {
     let place = provision.share.place(&provision.dir);
@@ -62,8 +81,8 @@ pub(super) fn is_shared(ctx: &Context, provision: &Provision) -> bool {
         .occupied(|occupied| occupied.around(&place, "").next().is_some())
 }
 
-/// Takes back a directory that was made for a claim that is gone, or has its volume elsewhere. Only an empty one, only one that this process made, only
-/// while nobody else has a part in it.
+/// Takes back a directory that was made for a claim that is gone, or has its volume elsewhere. Only an empty one, only one that this process made
+/// or that bears the volume's name, only while nobody else has a part in it.
 pub(super) async fn give_back(ctx: &Context, made: &Provision) -> Result<(), Failure> {
     let place = made.share.place(&made.dir);
     // A claim is also gone from the store when it is bound to the volume that an attempt without an answer has made.

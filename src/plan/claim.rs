@@ -111,6 +111,16 @@ pub struct Provision {
     pub mode: u32,
 }
 
+// === impl Provision ===
+
+impl Provision {
+    /// Whether the directory can be nobody's but this volume's: its name ends in the volume's, which nobody knows before the claim is there.
+    pub fn bears_volume_name(&self) -> bool {
+        let before = self.dir.name().strip_suffix(&*self.volume);
+        before.is_some_and(|before| before.ends_with('-'))
+    }
+}
+
 /// Decides about one claim.
 pub fn decide(claim: &Claim, around: &Surroundings<'_>) -> ClaimPlan {
     let request = match &claim.standing {
@@ -328,6 +338,22 @@ mod tests {
             ),
         ] {
             assert_eq!(mk_plan(&mk_claim(patch), Some(class)), plan, "{outcome}");
+        }
+    }
+
+    #[test]
+    fn a_directory_that_bears_its_volume_s_name_is_told_from_one_that_anybody_may_have_made() {
+        for (dir, bears) in [
+            ("default-data-pvc-u1", true),
+            ("pvc-u1", false),
+            ("default-data-pvc-u2", false),
+            ("default-data-pvc-u1/data", false),
+            ("by-hand", false),
+        ] {
+            let ClaimPlan::Provision(provision) = mk_provision(dir) else {
+                panic!("provisioned")
+            };
+            assert_eq!(provision.bears_volume_name(), bears, "{dir}");
         }
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
 use testkit::api::{Fault, Requests};
+use testkit::nfs::{Effect, Procedure, Rule};
 use tokio::time::Instant;
 
 use crate::expect::{SOON, until};
@@ -23,6 +24,12 @@ pub fn scenarios() -> Vec<Scenario> {
         Scenario::of(a_file_server_that_hangs_is_waited_for).alone(),
         Scenario::of(a_claim_deleted_while_it_is_provisioned_leaves_nothing).alone(),
         Scenario::of(a_claim_deleted_while_its_volume_cannot_be_made_leaves_nothing)
+            .alone()
+            .only_on_the_double("a real API server cannot be told to say 500"),
+        Scenario::of(a_claim_deleted_after_its_directory_got_no_answer_leaves_nothing)
+            .alone()
+            .only_on_the_double("a real server cannot be told to lose one answer"),
+        Scenario::of(a_claim_deleted_after_a_crash_before_its_volume_leaves_nothing)
             .alone()
             .only_on_the_double("a real API server cannot be told to say 500"),
         Scenario::of(deletion_goes_on_when_nfs_is_back).alone(),
@@ -221,6 +228,70 @@ async fn a_claim_deleted_while_its_volume_cannot_be_made_leaves_nothing(stage: S
         !stage.dir("deep").exists()
     })
     .await;
+    api.faults().clear();
+}
+
+/// The server carries MKDIR out and dies before it answers; the claims go before it is back. One chose a directory that had been there before.
+async fn a_claim_deleted_after_its_directory_got_no_answer_leaves_nothing(stage: Stage) {
+    let world = stage.world();
+    let faults = world.double().unwrap().nfs_faults();
+    let plain = stage.class("plain", json!({})).await;
+    let by_hand = stage.class("by-hand", json!({"pathPattern": "by-hand"}));
+    let by_hand = by_hand.await;
+    stage.make_dir("by-hand").await;
+    let provisioner = stage.start();
+    stage.passed_by().await;
+    let before = stage.entries();
+    let lost = faults.inject(Rule::on(Procedure::MKDIR, Effect::LoseReply));
+    stage.claim("found", &by_hand).await;
+    until("its directory is asked for", || {
+        faults.hits(lost) >= Some(1)
+    })
+    .await;
+    let claim = stage.claim("data", &plain).await;
+    let volume = format!("pvc-{}", claim.metadata.uid.unwrap());
+    let dir = stage.dir(&format!("{}-data-{volume}", stage.namespace()));
+    until("its directory is made", || dir.is_dir()).await;
+    world.turn(Part::Nfs, Turn::Off).await;
+    faults.clear(lost);
+    for name in ["found", "data"] {
+        stage
+            .event_within(CAP, name, "ProvisioningFailed", &[])
+            .await;
+        stage.delete_claim(name).await;
+    }
+    for name in ["/found ", "/data "] {
+        let knows = ["claim deleted before it was bound", name];
+        provisioner.log().says(&knows).await;
+    }
+    assert!(dir.is_dir());
+    world.turn(Part::Nfs, Turn::On).await;
+    until("the directory is gone again", || !dir.exists()).await;
+    stage.passed_by().await;
+    assert!(stage.dir("by-hand").is_dir());
+    assert_eq!(
+        stage.entries().len(),
+        before.len() + 1,
+        "what passed by, and nothing else"
+    );
+}
+
+/// The directory is another process's work: this one finds it, and its volume cannot be made.
+async fn a_claim_deleted_after_a_crash_before_its_volume_leaves_nothing(stage: Stage) {
+    let api = stage.world().double().unwrap().api();
+    let class = stage.class("plain", json!({})).await;
+    let settings = stage.settings().with("ENABLE_LEADER_ELECTION", "false");
+    let first = stage.start_with(&settings);
+    let creations = Requests::of("create", "persistentvolumes");
+    api.faults().fail(usize::MAX, creations, Fault::Internal);
+    stage.claim("data", &class).await;
+    stage.event("data", "ProvisioningFailed", &[]).await;
+    assert_eq!(stage.entries().len(), 1);
+    first.kill();
+    let second = stage.start_with(&settings);
+    second.log().says(&["provisioning failed", "/data"]).await;
+    stage.delete_claim("data").await;
+    until("the directory is gone", || stage.entries().is_empty()).await;
     api.faults().clear();
 }
 
