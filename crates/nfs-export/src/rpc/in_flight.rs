@@ -92,6 +92,11 @@ impl<W> InFlight<W> {
         self.calls.remove(&xid)
     }
 
+    /// Calls that are waited for.
+    pub(crate) fn len(&self) -> usize {
+        self.calls.len()
+    }
+
     /// Takes all waiters out.
     pub(crate) fn drain(&mut self) -> impl Iterator<Item = Entry<W>> {
         self.sent.clear();

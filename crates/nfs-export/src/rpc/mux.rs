@@ -4,6 +4,7 @@
 //! read. Calls that are queued when the socket can take them go out in one write. The first error breaks the connection for good: every
 //! waiter, and whoever calls later, gets that same [`Broken`].
 
+mod company;
 mod driver;
 mod outbox;
 
@@ -17,9 +18,10 @@ use bytes::BytesMut;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     sync::{Semaphore, SemaphorePermit, SetOnce, mpsc, oneshot},
+    time::Instant,
 };
 
-use super::{Broken, CallError};
+use super::{Broken, CallError, in_flight::Entry};
 use crate::stats::Stats;
 use driver::Driver;
 
@@ -137,6 +139,22 @@ impl Mux {
         CallError::Lost {
             why: why.unwrap_or_else(|| Arc::new(Broken::Dropped)),
             sent: false,
+        }
+    }
+}
+
+// === impl Shared ===
+
+impl Shared {
+    /// Hands a reply to its caller.
+    fn answer(&self, entry: Entry<Waiter>, record: BytesMut, now: Instant) {
+        self.answers.fetch_add(1, Relaxed);
+        if let Some(sent) = entry.sent {
+            self.stats.round_trip_took(now - sent);
+        }
+        // An error here means that the caller went away: its slot is free now, and nothing else was waiting.
+        if entry.waiter.reply.send(Ok(record)).is_err() {
+            self.stats.abandoned.fetch_add(1, Relaxed);
         }
     }
 }

@@ -7,6 +7,7 @@
 //! and one read.
 
 use std::{
+    collections::VecDeque,
     future::poll_fn,
     io,
     pin::{Pin, pin},
@@ -22,10 +23,10 @@ use tokio::{
     time::{Instant, Sleep, sleep_until},
 };
 
-use super::{Shared, Submit, Verdict, Waiter, outbox::Outbox};
+use super::{Shared, Submit, Verdict, Waiter, company::Company, outbox::Outbox};
 use crate::rpc::{
     Broken, CallError,
-    in_flight::{Entry, InFlight},
+    in_flight::InFlight,
     record::{Decoder, RecordError},
 };
 
@@ -45,10 +46,13 @@ pub(super) struct Driver {
     now: Instant,
     decoder: Decoder,
     input: BytesMut,
+    /// Calls that wait until `output` is empty, or for company.
+    held: VecDeque<Submit>,
     output: Outbox,
     /// Since when the reply at the front of `input` has been coming in.
     unfinished: Option<Instant>,
     heard: Instant,
+    company: Company,
 }
 
 // === impl Driver ===
@@ -69,9 +73,11 @@ impl Driver {
             now,
             decoder: Decoder::default(),
             input: BytesMut::new(),
+            held: VecDeque::new(),
             output: Outbox::default(),
             unfinished: None,
             heard: now,
+            company: Company::new(now),
         }
     }
 
@@ -87,6 +93,9 @@ impl Driver {
         self.verdict.say(Arc::clone(&why));
         self.queue.close();
         while let Some(submit) = self.queue.recv().await {
+            self.held.push_back(submit);
+        }
+        for submit in self.held {
             let _ = submit.waiter.reply.send(Err(CallError::Lost {
                 why: Arc::clone(&why),
                 sent: false,
@@ -123,28 +132,32 @@ impl Driver {
         S: AsyncWrite + Unpin,
     {
         loop {
-            let is_all = self.gather(cx)?;
+            self.gather(cx)?;
+            if self.output.is_empty() {
+                return Ok(());
+            }
             while !self.output.is_empty() {
                 match pin!(stream.write_buf(&mut self.output.bytes)).poll(cx) {
                     Poll::Ready(wrote) => self.wrote(wrote.map_err(Broken::Io)?)?,
                     Poll::Pending => return Ok(()),
                 }
             }
-            if is_all {
-                return Ok(());
-            }
         }
     }
 
-    /// Moves what is queued into the output buffer, so that it goes out in one write. Whether that was all.
-    fn gather(&mut self, cx: &mut Context<'_>) -> Result<bool, Broken> {
-        while !self.output.is_full() {
-            match self.queue.poll_recv(cx) {
-                Poll::Ready(submit) => self.append(submit.ok_or(Broken::Dropped)?),
-                Poll::Pending => return Ok(true),
+    /// Takes what is queued, and moves it into the output buffer, so that it goes out in one write, unless it is to wait: a call whose caller goes away
+    /// before that is never sent.
+    fn gather(&mut self, cx: &mut Context<'_>) -> Result<(), Broken> {
+        while let Poll::Ready(submit) = self.queue.poll_recv(cx) {
+            self.held.push_back(submit.ok_or(Broken::Dropped)?);
+        }
+        let (held, sent) = (self.held.len(), self.table.len());
+        if self.output.is_empty() && !self.company.is_awaited(held, sent, self.now, cx) {
+            while let Some(submit) = self.held.pop_front() {
+                self.append(submit);
             }
         }
-        Ok(false)
+        Ok(())
     }
 
     fn append(&mut self, submit: Submit) {
@@ -195,6 +208,7 @@ impl Driver {
                 Broken::Closed
             });
         }
+        self.company.heard(self.now - self.heard);
         self.heard = self.now;
         while let Some(record) = self.decoder.next(&mut self.input)? {
             self.deliver(record)?;
@@ -277,21 +291,6 @@ impl Driver {
             Err(Broken::Stalled(self.deadline))
         } else {
             Ok(())
-        }
-    }
-}
-
-// === impl Shared ===
-
-impl Shared {
-    fn answer(&self, entry: Entry<Waiter>, record: BytesMut, now: Instant) {
-        self.answers.fetch_add(1, Relaxed);
-        if let Some(sent) = entry.sent {
-            self.stats.round_trip_took(now - sent);
-        }
-        // An error here means that the caller went away: its slot is free now, and nothing else was waiting.
-        if entry.waiter.reply.send(Ok(record)).is_err() {
-            self.stats.abandoned.fetch_add(1, Relaxed);
         }
     }
 }

@@ -5,9 +5,6 @@ use std::collections::VecDeque;
 use bytes::BytesMut;
 use tokio::time::Instant;
 
-/// Bytes taken from the queue for one write.
-const FULL: usize = 256 * 1024;
-
 /// What is still to be written.
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
@@ -24,10 +21,6 @@ pub(super) struct Outbox {
 impl Outbox {
     pub(super) fn is_empty(&self) -> bool {
         self.bytes.is_empty()
-    }
-
-    pub(super) fn is_full(&self) -> bool {
-        self.bytes.len() >= FULL
     }
 
     /// Since when no call has gone out whole; `None` where there is nothing to be written. Only whole calls count: a peer that takes a byte now

@@ -5,7 +5,7 @@ use tokio::time::{Duration, Instant, advance};
 
 use super::{
     Mux, Submit, Waiter,
-    peer::{DEADLINE, ask, mk_connection, read_call, record, reply},
+    peer::{DEADLINE, Peer, ask, mk_connection, read_call, record, reply},
 };
 use crate::rpc::{Broken, CallError, Malformed, RecordError, Refusal};
 
@@ -52,6 +52,76 @@ async fn no_more_calls_are_in_flight_than_allowed() {
     };
     let (answers, ()) = tokio::join!(calls, serve);
     assert!(answers.into_iter().all(|answer| answer.is_ok()));
+}
+
+/// A connection whose replies come fast, with `sent` calls unanswered, numbered from 1,000 on.
+async fn mk_busy_connection(sent: u32) -> (Mux, Peer) {
+    let (mux, mut peer) = mk_connection(128, 1 << 16);
+    for number in 0..100 {
+        let serve = async {
+            let call = peer.call().await;
+            peer.answer(call).await;
+        };
+        let (answer, ()) = tokio::join!(ask(&mux, number), serve);
+        assert_eq!(answer.unwrap(), number);
+    }
+    begin(&mux, 1000..1000 + sent);
+    for _ in 0..sent {
+        peer.call().await;
+    }
+    (mux, peer)
+}
+
+fn begin(mux: &Mux, numbers: std::ops::Range<u32>) {
+    for number in numbers {
+        let mux = mux.clone();
+        tokio::spawn(async move { ask(&mux, number).await });
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_replies_come_fast_a_call_waits_for_company_and_not_for_ever() {
+    let (mux, mut peer) = mk_busy_connection(8).await;
+    let start = Instant::now();
+    begin(&mux, 1..9);
+    for number in 1..9 {
+        assert_eq!(peer.call().await.number, number);
+    }
+    assert_eq!(start.elapsed(), Duration::ZERO, "enough to go at once");
+    begin(&mux, 9..10);
+    let early = tokio::time::timeout(Duration::from_millis(1), peer.call()).await;
+    assert!(early.is_err(), "{early:?}");
+    assert_eq!(peer.call().await.number, 9, "nobody joined it");
+    assert!(start.elapsed() < Duration::from_millis(5));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_dropped_while_it_waits_for_company_is_never_sent() {
+    let (mux, mut peer) = mk_busy_connection(8).await;
+    let mut dropped = Box::pin(ask(&mux, 1));
+    assert!(dropped.as_mut().now_or_never().is_none());
+    let early = tokio::time::timeout(Duration::from_millis(1), peer.call()).await;
+    assert!(early.is_err(), "{early:?}");
+    drop(dropped);
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    begin(&mux, 2..3);
+    assert_eq!(peer.call().await.number, 2);
+    assert_eq!(mux.stats().in_flight.load(Relaxed), 9);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_waits_for_company_when_the_connection_breaks_was_not_sent() {
+    let (mux, mut peer) = mk_busy_connection(8).await;
+    let waiting = ask(&mux, 1);
+    let cut = async {
+        let early = tokio::time::timeout(Duration::from_millis(1), peer.call()).await;
+        assert!(early.is_err(), "{early:?}");
+        drop(peer);
+    };
+    let (lost, ()) = tokio::join!(waiting, cut);
+    let (why, sent) = why(lost);
+    assert!(matches!(*why, Broken::Closed), "{why:?}");
+    assert!(!sent);
 }
 
 #[tokio::test(start_paused = true)]
