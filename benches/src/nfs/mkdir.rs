@@ -24,97 +24,183 @@ pub(super) struct Case<'a> {
     pub(super) count: usize,
 }
 
+/// What was measured in turn.
+struct Round {
+    ours: Outcome,
+    libnfs: Option<Libnfs>,
+}
+
+/// libnfs, as it is and with TCP_NODELAY.
+struct Libnfs {
+    before: Outcome,
+    after: Outcome,
+    at_once: Outcome,
+}
+
+/// A server of the world, and how it is made ready for a measurement.
+#[derive(Debug, Clone, Copy)]
+struct Server<'a> {
+    name: &'a str,
+    address: &'a str,
+    path: &'a str,
+    /// nfs-ganesha answers ever more slowly the more directories came and went: whoever is measured finds it as fresh as the others did.
+    ages: bool,
+}
+
+/// What every measurement has in common.
+struct Bench<'a> {
+    world: &'a World,
+    apart: Option<Apart>,
+    peer: Option<Peer>,
+}
+
 pub(crate) fn run(world: &World, rounds: usize, report: &mut Report) -> anyhow::Result<()> {
-    let peer = Peer::build()?;
-    let _apart = Apart::new(world)?;
-    one_server(
-        (
-            "nfs-ganesha",
-            world.get("NFS_SERVER")?,
-            world.get("NFS_PATH")?,
-        ),
-        peer.as_ref(),
-        rounds,
-        report,
-    )?;
+    let bench = Bench {
+        world,
+        apart: Apart::new(world)?,
+        peer: Peer::build()?,
+    };
+    let ganesha = Server {
+        name: "nfs-ganesha",
+        address: world.get("NFS_SERVER")?,
+        path: world.get("NFS_PATH")?,
+        ages: true,
+    };
+    bench.table(ganesha, rounds, report)?;
     let knfsd = (
         world.find("KNFSD_SERVER"),
         world.find("KNFSD_PATH"),
         world.find("KNFSD_PATH_TMPFS"),
     );
-    let (Some(server), Some(disk), Some(tmpfs)) = knfsd else {
+    let (Some(address), Some(disk), Some(tmpfs)) = knfsd else {
         println!("this world has no knfsd: `world.sh knfsd up`");
         return Ok(());
     };
     for (name, path) in [("knfsd, ext4 sync", disk), ("knfsd, tmpfs", tmpfs)] {
-        one_server((name, server, path), peer.as_ref(), rounds, report)?;
+        let server = Server {
+            name,
+            address,
+            path,
+            ages: false,
+        };
+        bench.table(server, rounds, report)?;
     }
     Ok(())
 }
 
-fn one_server(
-    (name, server, path): (&str, &str, &str),
-    peer: Option<&Peer>,
-    rounds: usize,
-    report: &mut Report,
-) -> anyhow::Result<()> {
-    let title = format!("MKDIR/s on {name} (median of {rounds} rounds)");
-    let head = [
-        "in flight",
-        "ours",
-        "libnfs",
-        "ours to libnfs",
-        "to it with NODELAY",
-        "CPU µs a call",
-        "libnfs's",
-        "with NODELAY",
-    ];
-    let mut table = Table::new(title, &head);
-    for parents in PARENTS {
-        for (depth, count) in DEPTHS {
-            let case = Case {
-                server,
-                path,
-                depth,
-                parents,
-                count,
-            };
-            let (mut ours, mut theirs, mut at_once) = (Vec::new(), Vec::new(), Vec::new());
-            for _ in 0..rounds {
-                ours.push(case.ours()?);
-                if let Some(peer) = peer {
-                    theirs.push(peer.mkdir(&case, Sending::AsItDoes)?);
-                    at_once.push(peer.mkdir(&case, Sending::AtOnce)?);
+fn middle(values: impl Iterator<Item = f64>) -> String {
+    number(median(&values.collect::<Vec<_>>()))
+}
+
+// === impl Bench ===
+
+impl Bench<'_> {
+    fn table(&self, server: Server<'_>, rounds: usize, report: &mut Report) -> anyhow::Result<()> {
+        let name = server.name;
+        let title = format!("MKDIR/s on {name} (median of {rounds} rounds)");
+        let head = [
+            "in flight",
+            "ours",
+            "CPU µs a call",
+            "libnfs",
+            "CPU µs",
+            "ours to libnfs",
+            "libnfs to itself",
+            "to it with NODELAY",
+            "CPU µs",
+        ];
+        let mut table = Table::new(title, &head);
+        for parents in PARENTS {
+            for (depth, count) in DEPTHS {
+                let case = Case {
+                    server: server.address,
+                    path: server.path,
+                    depth,
+                    parents,
+                    count,
+                };
+                let rounds = (0..rounds)
+                    .map(|_| self.round(&case, server.ages))
+                    .collect::<anyhow::Result<Vec<_>>>()?;
+                let ours = || rounds.iter().map(|round| &round.ours);
+                let beside: Vec<(&Outcome, &Libnfs)> = rounds
+                    .iter()
+                    .filter_map(|round| Some((&round.ours, round.libnfs.as_ref()?)))
+                    .collect();
+                let plural = if parents == 1 { "parent" } else { "parents" };
+                let mut row = vec![
+                    format!("{depth}, {parents} {plural}"),
+                    middle(ours().map(Outcome::rate)),
+                    middle(ours().map(Outcome::microseconds)),
+                ];
+                if !beside.is_empty() {
+                    let what = format!("MKDIR on {name}, {depth} in flight, parents: {parents}");
+                    let ratios = beside
+                        .iter()
+                        .map(|(ours, libnfs)| ours.rate() / libnfs.rate());
+                    let ratio = (median(&ratios.collect::<Vec<_>>()) * 100.0).round() / 100.0;
+                    let itself = || beside.iter().map(|(_, libnfs)| libnfs.to_itself());
+                    let (low, high) = (itself().reduce(f64::min), itself().reduce(f64::max));
+                    row.extend([
+                        middle(beside.iter().map(|(_, libnfs)| libnfs.rate())),
+                        middle(beside.iter().map(|(_, libnfs)| libnfs.microseconds())),
+                        report.at_least(&what, ratio, AIM),
+                        format!(
+                            "{:.2} to {:.2}",
+                            low.unwrap_or(f64::NAN),
+                            high.unwrap_or(f64::NAN)
+                        ),
+                        middle(
+                            beside
+                                .iter()
+                                .map(|(ours, libnfs)| ours.rate() / libnfs.at_once.rate()),
+                        ),
+                        middle(
+                            beside
+                                .iter()
+                                .map(|(_, libnfs)| libnfs.at_once.microseconds()),
+                        ),
+                    ]);
                 }
+                table.row(row);
             }
-            let what = format!("MKDIR on {name}, {depth} in flight, parents: {parents}");
-            let plural = if parents == 1 { "parent" } else { "parents" };
-            let to_libnfs = ratio(&ours, &theirs);
-            table.row([
-                format!("{depth}, {parents} {plural}"),
-                number(middle(&ours, Outcome::rate)),
-                number(middle(&theirs, Outcome::rate)),
-                to_libnfs.map_or_else(String::new, |ratio| report.at_least(&what, ratio, AIM)),
-                ratio(&ours, &at_once).map_or_else(String::new, number),
-                number(middle(&ours, Outcome::microseconds)),
-                number(middle(&theirs, Outcome::microseconds)),
-                number(middle(&at_once, Outcome::microseconds)),
-            ]);
         }
+        table.print();
+        Ok(())
     }
-    table.print();
-    Ok(())
-}
 
-fn middle(all: &[Outcome], of: fn(&Outcome) -> f64) -> f64 {
-    median(&all.iter().map(of).collect::<Vec<_>>())
-}
+    /// Ours between two of libnfs, so that a machine that slows down as it goes slows them alike.
+    fn round(&self, case: &Case<'_>, ages: bool) -> anyhow::Result<Round> {
+        let libnfs = |sending| {
+            self.make_ready(ages)?;
+            let peer = self.peer.as_ref();
+            peer.map(|peer| peer.mkdir(case, sending)).transpose()
+        };
+        let before = libnfs(Sending::AsItDoes)?;
+        self.make_ready(ages)?;
+        let ours = case.ours()?;
+        let (after, at_once) = (libnfs(Sending::AsItDoes)?, libnfs(Sending::AtOnce)?);
+        let libnfs = before.zip(after).zip(at_once);
+        Ok(Round {
+            ours,
+            libnfs: libnfs.map(|((before, after), at_once)| Libnfs {
+                before,
+                after,
+                at_once,
+            }),
+        })
+    }
 
-/// Of the rates in each round, since what else runs on the machine changes between rounds.
-fn ratio(ours: &[Outcome], theirs: &[Outcome]) -> Option<f64> {
-    let both = ours.iter().zip(theirs);
-    let ratios: Vec<f64> = both.map(|(our, their)| our.rate() / their.rate()).collect();
-    (!ratios.is_empty()).then(|| median(&ratios))
+    fn make_ready(&self, ages: bool) -> anyhow::Result<()> {
+        if ages {
+            self.world.sh(&["nfs", "stop"])?;
+            self.world.sh(&["nfs", "start"])?;
+            if let Some(apart) = &self.apart {
+                apart.place_servers();
+            }
+        }
+        Ok(())
+    }
 }
 
 // === impl Case ===
@@ -131,5 +217,21 @@ impl Case<'_> {
             &parents,
             &count,
         ]))
+    }
+}
+
+// === impl Libnfs ===
+
+impl Libnfs {
+    fn rate(&self) -> f64 {
+        f64::midpoint(self.before.rate(), self.after.rate())
+    }
+
+    fn microseconds(&self) -> f64 {
+        f64::midpoint(self.before.microseconds(), self.after.microseconds())
+    }
+
+    fn to_itself(&self) -> f64 {
+        self.after.rate() / self.before.rate()
     }
 }

@@ -103,9 +103,9 @@ async fn mkdir(
     parents: usize,
     count: usize,
 ) -> anyhow::Result<Outcome> {
-    let base = SubDir::parse(&format!("mkdir-{}", std::process::id()))?;
+    // Right under the share's root, as libnfs's are: ext4 spreads such directories over the disk, and those below them it does not.
     let parents: Vec<SubDir> = (0..parents)
-        .map(|parent| base.join(&format!("p{parent}")))
+        .map(|parent| SubDir::parse(&format!("mkdir-{}-{parent}", std::process::id())))
         .collect::<Result<_, _>>()?;
     for parent in &parents {
         export.create_dir_all(parent, 0o777).await?;
@@ -121,7 +121,9 @@ async fn mkdir(
         .try_for_each(|_| std::future::ready(Ok(())))
         .await?;
     let outcome = watch.stop(count)?;
-    export.remove_dir_all(&base).await?;
+    for parent in &parents {
+        export.remove_dir_all(parent).await?;
+    }
     Ok(outcome)
 }
 
