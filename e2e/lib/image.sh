@@ -37,7 +37,7 @@ image_make() { # NAME:TAG [arguments of buildah]...
     cache=$IMAGE_CACHE/image-$(rustc --version | cut -d' ' -f2)
     mkdir -p "$cache"
     # buildah keeps the Dockerfile's cache below TMPDIR.
-    TMPDIR=$cache make --no-print-directory --directory "$E2E/.." image IMAGE_TOOL=buildah IMAGE="$1" IMAGE_ARGS="\
+    TMPDIR=$cache make --no-print-directory --directory "$E2E/.." image IMAGE_TOOL="${E2E_IMAGE_TOOL:-buildah}" IMAGE="$1" IMAGE_ARGS="\
         --quiet --layers=false --pull-never --build-arg RUST_IMAGE=localhost/rust-stand-in ${*:2}" >"$scratch/build.log" 2>&1 ||
         { cat "$scratch/build.log" >&2; echo "image: the build failed" >&2; return 1; }
 }
