@@ -70,7 +70,9 @@ pub(super) async fn attempt(ctx: &Context, key: VolumeKey) -> Done {
             Done::Settled
         }
         VolumePlan::Wait(what @ plan::Wait::DirectoryIsArriving(_)) => later(what, MOMENT),
-        VolumePlan::Wait(what @ plan::Wait::GoesLater(_)) => later(what, WHILE),
+        VolumePlan::Wait(what @ (plan::Wait::GoesLater(_) | plan::Wait::LeavesLater(_))) => {
+            later(what, WHILE)
+        }
         // Brought back by a change of a class or of the volume, and by the clock: what serves its share may change without either.
         VolumePlan::Wait(plan::Wait::IsHeldUp(why)) | VolumePlan::Refuse(why) => {
             warn!(reason = why.message, "volume not deleted");

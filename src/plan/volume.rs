@@ -83,7 +83,9 @@ pub enum Wait {
     DirectoryIsArriving(Place),
     /// This volume, also released, has the same directory or one inside it, and goes first: the last one takes the directory along.
     GoesLater(Arc<str>),
-    /// The same, but that one is refused: nothing happens until somebody sees to it.
+    /// This volume would take along what is to stay, and goes first: it leaves the directory for as long as this object says whose it is.
+    LeavesLater(Arc<str>),
+    /// As [`Wait::GoesLater`], but that one is refused: nothing happens until somebody sees to it.
     IsHeldUp(Refusal),
 }
 
@@ -155,7 +157,7 @@ pub struct Delete {
 pub fn decide(volume: &Volume, around: &Surroundings<'_>) -> VolumePlan {
     match due(volume) {
         Due::No(ignore) => VolumePlan::Ignore(ignore),
-        Due::LetGo => VolumePlan::RemoveFinalizer(Farewell::unasked(volume)),
+        Due::LetGo => let_go(volume, around),
         Due::Yes => match own(volume, around) {
             Ok(own) => reclaim(volume, own, around),
             Err(reason) => refuse(volume, &reason),
@@ -184,6 +186,25 @@ fn due(volume: &Volume) -> Due {
     }
 }
 
+fn let_go(volume: &Volume, around: &Surroundings<'_>) -> VolumePlan {
+    let kept = volume.place().filter(|_| volume.reclaim == Reclaim::Keep);
+    let leaves = || VolumePlan::RemoveFinalizer(Farewell::unasked(volume));
+    kept.map_or_else(leaves, |place| leave(volume, place, around, leaves))
+}
+
+/// Once its object is gone nobody knows that the directory is to stay: whoever would take it along goes first, and leaves it.
+fn leave(
+    volume: &Volume,
+    place: &Place,
+    around: &Surroundings<'_>,
+    then: impl FnOnce() -> VolumePlan,
+) -> VolumePlan {
+    match taker(volume, place, Keeps::Directory, around) {
+        Some(taker) => VolumePlan::Wait(Wait::LeavesLater(taker.name.clone())),
+        None => then(),
+    }
+}
+
 fn refuse(volume: &Volume, reason: &Reason) -> VolumePlan {
     let farewell = reason.farewell(volume).filter(|_| volume.deleting);
     match farewell {
@@ -199,11 +220,7 @@ fn refuse(volume: &Volume, reason: &Reason) -> VolumePlan {
 
 fn reclaim(volume: &Volume, own: Own<'_>, around: &Surroundings<'_>) -> VolumePlan {
     if own.keeps == Keeps::Directory {
-        // Once its object is gone nobody knows that the directory is to stay: whoever would take it along goes first, and leaves it.
-        return match taker(volume, own.place, own.keeps, around) {
-            Some(taker) => VolumePlan::Wait(Wait::GoesLater(taker.name.clone())),
-            None => VolumePlan::Retain,
-        };
+        return leave(volume, own.place, around, || VolumePlan::Retain);
     }
     let mut arriving = around.arriving.iter();
     if let Some(other) = arriving.find(|other| other.relation(own.place).is_some()) {
@@ -240,6 +257,7 @@ impl VolumePlan {
     pub fn calls_removal_off(&self) -> bool {
         match self {
             Self::Ignore(Ignore::Kept | Ignore::NotReleased)
+            | Self::Wait(Wait::LeavesLater(_))
             | Self::RemoveFinalizer(_)
             | Self::Retain
             | Self::Archive(_) => true,

@@ -23,6 +23,9 @@ pub fn scenarios() -> Vec<Scenario> {
         Scenario::of(all_volumes_of_one_directory_deleted_at_once_take_it_along),
         Scenario::of(what_is_to_be_kept_is_not_left_to_a_volume_that_deletes),
         Scenario::of(a_volume_that_waits_for_one_that_is_refused_says_so),
+        Scenario::of(a_retained_volume_outlives_one_that_would_take_its_directory_along)
+            .with_own_rights()
+            .alone(),
         Scenario::of(a_directory_left_under_the_name_of_one_on_its_way_out_goes_too),
         Scenario::of(a_directory_of_which_nobody_knows_whether_it_was_moved_is_given_to_nobody)
             .alone()
@@ -254,6 +257,36 @@ async fn a_volume_that_waits_for_one_that_is_refused_says_so(stage: Stage) {
     stage.gone(&within).await;
     stage.gone(&around).await;
     assert_eq!(stage.entries(), [""; 0]);
+}
+
+/// The share is down while one volume is to take the directory along, and somebody deletes the other, whose data is to stay.
+async fn a_retained_volume_outlives_one_that_would_take_its_directory_along(stage: Stage) {
+    let class = del(&stage, "takes", "shared").await;
+    let fields = json!({"reclaimPolicy": "Retain",
+        "parameters": {"onDelete": "delete", "pathPattern": "shared/in"}});
+    let keeps = stage.class_from("keeps", fields).await;
+    let provisioner = stage.start();
+    let taker = stage.provision("taker", &class).await;
+    let kept = stage.provision("kept", &keeps).await;
+    stage.write("shared/in", "canary");
+    stage.world().turn(Part::Nfs, Turn::Off).await;
+    stage.delete_claim("taker").await;
+    stage
+        .event(&name_of(&taker), "VolumeFailedDelete", &[])
+        .await;
+    stage.delete_claim("kept").await;
+    stage.volume_is(&name_of(&kept), "Released").await;
+    stage.delete_volume(&name_of(&kept)).await;
+    eventually("the retained volume waits, or is gone", async || {
+        let waits = provisioner.log().with_all(&["not yet", "LeavesLater"]);
+        let there = stage.volumes().get_opt(&name_of(&kept)).await.ok()?;
+        (there.is_none() || !waits.is_empty()).then_some(())
+    })
+    .await;
+    stage.world().turn(Part::Nfs, Turn::On).await;
+    stage.gone(&taker).await;
+    stage.gone(&kept).await;
+    assert!(stage.dir("shared/in").join("canary").is_file());
 }
 
 /// The process died after it had moved the directory away. A later volume of the same directory came, went, and left it to the first one.

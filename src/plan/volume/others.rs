@@ -80,7 +80,8 @@ pub(super) fn other_part<'a>(
     }
 }
 
-/// A volume on its way out that keeps less, and would take the directory along if it did not see this volume.
+/// A volume on its way out that keeps less, and would take the directory along if it did not see this volume. One that is leaving it to others just
+/// now may fail to, and look again when this volume is gone.
 pub(super) fn taker<'a>(
     volume: &'a Volume,
     place: &'a Place,
@@ -89,7 +90,7 @@ pub(super) fn taker<'a>(
 ) -> Option<&'a Volume> {
     let others = around.occupied.around(place, &volume.name);
     let mut others = others.filter(|(relation, _)| *relation != Relation::Inside);
-    let takes = |other: &Volume| matches!(Bearing::of(other, around), Bearing::Due(theirs) if theirs < keeps);
+    let takes = |other: &Volume| matches!(Bearing::by_itself(other, around), Bearing::Due(theirs) if theirs < keeps);
     let found = others.find(|(_, other)| takes(other));
     found.map(|(_, other)| other.as_ref())
 }
@@ -114,6 +115,10 @@ impl Bearing {
         if around.parting.contains(&volume.name) {
             return Self::Parts;
         }
+        Self::by_itself(volume, around)
+    }
+
+    fn by_itself(volume: &Volume, around: &Surroundings<'_>) -> Self {
         match due(volume) {
             Due::Yes => match own(volume, around) {
                 Ok(own) => Self::Due(own.keeps),

@@ -270,11 +270,73 @@ fn data_is_never_left_to_a_volume_that_keeps_less_of_it() {
             VolumePlan::Archive(_) => ('A', ""),
             VolumePlan::Retain => ('R', ""),
             VolumePlan::KeepData(kept) => ('K', &*kept.message),
-            VolumePlan::Wait(Wait::GoesLater(_)) => ('W', ""),
+            VolumePlan::Wait(Wait::GoesLater(_) | Wait::LeavesLater(_)) => ('W', ""),
             _ => panic!("{outcome}: {plan:?}"),
         };
         assert_eq!(found, letter, "{outcome}");
         assert!(said.contains(words), "{outcome}: {said}");
+    }
+}
+
+/// Kept by its class, or by its own policy and being deleted; either way its object is the last to know.
+#[test]
+fn what_is_to_stay_waits_until_nobody_is_left_who_would_take_it_along() {
+    let bound = |class: &str| {
+        let mut volume = mk_volume_of("pvc-2", "/data/nfs/a", class);
+        volume.phase = Phase::Bound;
+        volume
+    };
+    let retain = mk_volume_of("pvc-1", "/data/nfs/a/b", "retain");
+    let kept = mk_kept("pvc-1", "/data/nfs/a/b", "delete");
+    let unreadable = mk_kept("pvc-1", "/data/nfs/a/b", "unreadable");
+    let waits = VolumePlan::Wait(Wait::LeavesLater("pvc-2".into()));
+    let lets_go = VolumePlan::RemoveFinalizer(Farewell { message: None });
+    for (volume, goes) in [
+        (&retain, &VolumePlan::Retain),
+        (&kept, &lets_go),
+        (&unreadable, &lets_go),
+    ] {
+        for (outcome, other, plan) in [
+            (
+                "inside",
+                mk_volume_of("pvc-2", "/data/nfs/a/b/c", "delete"),
+                goes,
+            ),
+            (
+                "retains too",
+                mk_volume_of("pvc-2", "/data/nfs/a", "retain"),
+                goes,
+            ),
+            ("kept too", mk_kept("pvc-2", "/data/nfs/a", "delete"), goes),
+            ("in use", bound("delete"), goes),
+            (
+                "the same, deletes",
+                mk_volume_of("pvc-2", "/data/nfs/a/b", "delete"),
+                &waits,
+            ),
+            (
+                "around, archives",
+                mk_volume_of("pvc-2", "/data/nfs/a", "archive"),
+                &waits,
+            ),
+        ] {
+            let found = mk_plan_among(volume, &mk_policies(), &[&other]);
+            assert_eq!(&found, plan, "{outcome}, {volume:?}");
+            let theirs = mk_plan_among(&other, &mk_policies(), &[volume]);
+            let leaves = matches!(theirs, VolumePlan::KeepData(_));
+            assert!(*plan != waits || leaves, "{outcome}: {theirs:?}");
+        }
+        let taker = mk_volume_of("pvc-2", "/data/nfs/a", "delete");
+        let parting = [taker.name.clone()];
+        let around = Surroundings {
+            served: &mk_served(&[]),
+            classes: &mk_policies(),
+            provisioner: OURS,
+            occupied: &mk_occupied(&[volume, &taker]),
+            arriving: &[],
+            parting: &parting,
+        };
+        assert_eq!(decide(volume, &around), waits, "it may not part after all");
     }
 }
 
@@ -331,20 +393,35 @@ fn mk_volume_of(name: &str, path: &str, class: &str) -> Volume {
     mk_volume(name, path, json!({"spec": {"storageClassName": class}}))
 }
 
+/// Its policy is Retain, and somebody has deleted its object.
+fn mk_kept(name: &str, path: &str, class: &str) -> Volume {
+    let mut volume = mk_volume_of(name, path, class);
+    volume.reclaim = Reclaim::Keep;
+    (volume.deleting, volume.finalizer) = (true, true);
+    volume
+}
+
 const PATHS: [&str; 7] = ["a", "a/b", "a/b/c", "a/bc", "d", "d/e", "ab"];
 const POLICIES: [&str; 3] = ["delete", "archive", "retain"];
 
-/// A volume at one of [`PATHS`] with a class of one of [`POLICIES`], and whether it is released.
+/// A volume at one of [`PATHS`] with a class of one of [`POLICIES`], and whether it is in use, released, or kept while its object is being deleted.
 fn mk_world() -> impl Strategy<Value = Vec<Volume>> {
-    let volume = (0..PATHS.len(), 0..POLICIES.len(), any::<bool>());
+    let volume = (0..PATHS.len(), 0..POLICIES.len(), 0..5);
     proptest::collection::vec(volume, 1..7).prop_map(|all| {
-        let mk = |(number, (path, policy, released)): (usize, (usize, usize, bool))| {
-            let phase = if released { "Released" } else { "Bound" };
-            mk_volume(
-                &format!("pvc-{number}"),
-                &format!("/data/nfs/{}", PATHS[path]),
-                json!({"status": {"phase": phase}, "spec": {"storageClassName": POLICIES[policy]}}),
-            )
+        let mk = |(number, (path, policy, state)): (usize, (usize, usize, i32))| {
+            let (name, path) = (
+                format!("pvc-{number}"),
+                format!("/data/nfs/{}", PATHS[path]),
+            );
+            let policy = POLICIES[policy];
+            if state == 0 {
+                return mk_kept(&name, &path, policy);
+            }
+            let mut volume = mk_volume_of(&name, &path, policy);
+            if state < 3 {
+                volume.phase = Phase::Bound;
+            }
+            volume
         };
         all.into_iter().enumerate().map(mk).collect()
     })
@@ -352,6 +429,10 @@ fn mk_world() -> impl Strategy<Value = Vec<Volume>> {
 
 fn lives(volume: &Volume) -> bool {
     volume.phase == Phase::Bound
+}
+
+fn is_to_stay(volume: &Volume) -> bool {
+    lives(volume) || volume.reclaim == Reclaim::Keep
 }
 
 /// Volumes, and what of their data is still where it was.
@@ -384,7 +465,7 @@ impl World {
                 );
             }
             VolumePlan::KeepData(_) | VolumePlan::Retain => {}
-            VolumePlan::Ignore(Ignore::Leaving) => {
+            VolumePlan::Ignore(Ignore::Leaving) | VolumePlan::RemoveFinalizer(_) => {
                 self.volumes.remove(at);
                 return;
             }
@@ -408,7 +489,7 @@ impl World {
         self.data.retain(|owner| {
             let goes = owner.place().unwrap().below(gone).is_some();
             assert!(
-                !goes || (!lives(owner) && policies.contains(&&*owner.class)),
+                !goes || (!is_to_stay(owner) && policies.contains(&&*owner.class)),
                 "the data of {owner:?} is lost to {volume:?}"
             );
             !goes
@@ -432,7 +513,7 @@ proptest! {
         }
         prop_assert!(world.volumes.iter().all(lives), "left: {:?}", world.volumes);
         let beside = |one: &Volume, other: &Volume| one.place().unwrap().relation(other.place().unwrap()).is_some();
-        let stays = |volume: &Volume| lives(volume) || &*volume.class == "retain";
+        let stays = |volume: &Volume| is_to_stay(volume) || &*volume.class == "retain";
         for owner in world.data.iter().filter(|owner| !stays(owner)) {
             // What stays lies in, around or beside something that stays, or in a directory that does.
             let held = all.iter().any(|other| beside(other, owner) && all.iter().any(|live| stays(live) && beside(live, other)));
