@@ -33,7 +33,7 @@ pub mod access;
 mod away;
 mod claim;
 #[cfg(test)]
-mod double;
+pub(crate) mod double;
 pub mod events;
 pub mod failure;
 pub mod hindsight;
@@ -134,7 +134,11 @@ impl Context {
     /// Works through the queues as the leader. Once `drain` is cancelled nothing new is begun and the future ends with the attempts under
     /// way; dropping it cuts them off, as a leader that lost its lock must.
     async fn lead(&self, drain: &CancellationToken) {
-        self.stores.synced().await;
+        tokio::select! {
+            () = self.stores.synced() => {}
+            // A list may fail for as long as it likes: nothing is under way that would have to end.
+            () = drain.cancelled() => return,
+        }
         let _term = Term::begin(self);
         let hearts = ["claim workers", "volume workers", "sweep"]
             .map(|name| self.health.heart(name, PATIENCE));
@@ -206,5 +210,37 @@ impl<'a> Term<'a> {
 impl Drop for Term<'_> {
     fn drop(&mut self) {
         self.0.queues.close();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use http::StatusCode;
+
+    use super::double::{mk_client, mk_context, status};
+    use super::*;
+    use crate::plan::place::Place;
+    use crate::plan::shares::Share;
+
+    /// The lock is there and some list is not: that must not cost the whole grace period.
+    #[tokio::test(start_paused = true)]
+    async fn a_leader_whose_stores_are_not_synced_stops_at_once() {
+        let (client, _log) =
+            mk_client(async |_| status(StatusCode::SERVICE_UNAVAILABLE, "not now"));
+        let share = Share {
+            root: Place::new("nfs", "/data").unwrap(),
+            nfs_port: None,
+            mount_port: None,
+        };
+        let ctx = mk_context(client, &share, Leadership::always());
+        let drain = CancellationToken::new();
+        let mut work = std::pin::pin!(ctx.work(&drain));
+        let waited = tokio::time::timeout(Duration::from_secs(60), &mut work).await;
+        assert!(waited.is_err(), "it waits for the lists");
+        drain.cancel();
+        let ended = tokio::time::timeout(Duration::from_secs(1), work).await;
+        assert!(ended.is_ok(), "it waits on");
     }
 }

@@ -1,13 +1,38 @@
-//! A client whose API server is one function: for tests of a room that makes a handful of requests.
+//! A client whose API server is one function, and what attempts need over it: for tests of a room that makes a handful of requests.
 
 use std::{
     convert::Infallible,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use http::{Method, Request, Response, StatusCode};
 use kube::client::Body;
+use nfs_export::{Options, Target};
 use serde_json::{Value, json};
+use tokio::sync::{Notify, watch};
+
+use super::access::Access;
+use super::events::{self, Events};
+use super::hindsight::Hindsight;
+use super::leader::Leadership;
+use super::made::Made;
+use super::missing::Missing;
+use super::paths::Paths;
+use super::pulse::Pulse;
+use super::queue::Queue;
+use super::stores::{Queues, Stores};
+use super::volumes_api::VolumesApi;
+use super::{Context, Limits};
+use crate::plan::place::Place;
+use crate::plan::shares::Share;
+use crate::shares::Shares;
+use crate::telemetry::health::Health;
+use crate::telemetry::log::Repeats;
+use crate::telemetry::metrics::Metrics;
+
+/// `PROVISIONER_NAME` in a [`mk_context`].
+pub(crate) const OURS: &str = "example.org/nfs";
 
 /// One request as it arrived.
 #[derive(Debug, Clone, PartialEq)]
@@ -51,6 +76,46 @@ where
     (kube::Client::new(service, "default"), log)
 }
 
+/// What attempts need. Its stores are empty, and stay so unless somebody runs them.
+pub(crate) fn mk_context(client: kube::Client, share: &Share, leadership: Leadership) -> Context {
+    let backoff = |_| Duration::from_secs(1);
+    let queues = Arc::new(Queues {
+        claims: Queue::new(backoff),
+        volumes: Queue::new(backoff),
+    });
+    let paths = Paths::default();
+    let stores = Stores::new(OURS, share.clone(), queues.clone(), paths.clone());
+    let options = Options {
+        deadline: Duration::from_millis(300),
+        reserved_port: false,
+        ..Options::default()
+    };
+    Context {
+        provisioner: OURS.into(),
+        stores: Arc::new(stores),
+        queues,
+        shares: Arc::new(Shares::new(Target::from(share), options).0),
+        volumes: VolumesApi::new(client.clone()),
+        events: Events::new(client, OURS, events::Options::default()).0,
+        paths,
+        pulse: Arc::new(Pulse::default()),
+        access: watch::channel(Access::of_go()).1,
+        leadership,
+        metrics: Metrics::new().unwrap(),
+        health: Health::default(),
+        forbidden: Notify::new(),
+        share_came_up: Notify::new(),
+        hindsight: Hindsight::default(),
+        repeats: Repeats::default(),
+        classless: Missing::default(),
+        made: Made::default(),
+        limits: Limits {
+            claims: 4,
+            volumes: 4,
+        },
+    }
+}
+
 /// What has been asked so far.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Log(Arc<Mutex<Vec<Asked>>>);
@@ -58,6 +123,16 @@ pub(crate) struct Log(Arc<Mutex<Vec<Asked>>>);
 impl Log {
     pub(crate) fn all(&self) -> Vec<Asked> {
         self.0.lock().unwrap().clone()
+    }
+}
+
+/// The share that a file server serves.
+pub(crate) fn mk_share(server: &testkit::nfs::Server) -> Share {
+    let port = Some(server.addr().port());
+    Share {
+        root: Place::new("127.0.0.1", server.export()).unwrap(),
+        nfs_port: port,
+        mount_port: port,
     }
 }
 
