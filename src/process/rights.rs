@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use kube::Client;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
@@ -36,9 +36,14 @@ pub(super) async fn elect(
             None => resign.cancelled().await,
         }
     };
+    let changed = |answer: &Access| {
+        ctx.events.set_allowed(answer.events);
+        ctx.queues.wake_all();
+    };
+    let following = follow_access(client, lock, access, &ctx.forbidden, changed);
     tokio::select! {
         () = leading => {}
-        () = heart.while_waiting(follow_access(client, lock, access, ctx)) => {}
+        () = heart.while_waiting(following) => {}
     }
 }
 
@@ -99,28 +104,31 @@ const REFUSED_FOR_GOOD: u32 = 10;
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
 /// Asks again for as long as something is missing that the work needs, for ever: a rule that is added cures without a restart. And once the API
-/// server has forbidden something, until all is as it was: a rule that is taken away is named, and what needs it is left off meanwhile.
+/// server has forbidden something, until all is as it was when first nothing was missing: a rule that is taken away is named, and what needs it is left
+/// off meanwhile.
 async fn follow_access(
     client: &Client,
     lock: Option<&LockAt>,
     access: &watch::Sender<Access>,
-    ctx: &Context,
+    forbidden: &Notify,
+    changed: impl Fn(&Access),
 ) {
-    let usual = access.borrow().clone();
+    let mut usual = None;
     loop {
         tokio::time::sleep(ASK_ANEW).await;
         let known = access.borrow().clone();
-        if known == usual && known.missing.is_empty() {
-            ctx.forbidden.notified().await;
+        if known.missing.is_empty() && usual.as_ref().is_none_or(|usual| *usual == known) {
+            // What may be no more than assumed is no measure of what is answered.
+            usual = (known != Access::of_go()).then_some(known.clone());
+            forbidden.notified().await;
         }
         let asked = tokio::time::timeout(ANSWER_WITHIN, Access::ask(client, lock)).await;
         match asked {
             Ok(Ok(answer)) if answer != known => {
                 info!("permissions have changed");
                 answer.log(lock.is_some());
-                ctx.events.set_allowed(answer.events);
-                access.send_replace(answer);
-                ctx.queues.wake_all();
+                access.send_replace(answer.clone());
+                changed(&answer);
             }
             Ok(Err(error)) => debug!(reason = chain(&error), "what is allowed is not said"),
             // Nothing new, or no answer: the next question comes soon enough.
@@ -134,3 +142,112 @@ const ASK_ANEW: Duration = Duration::from_secs(10);
 
 /// Pause between two attempts to ask what is allowed.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use http::StatusCode;
+    use serde_json::json;
+
+    use super::*;
+    use crate::controller::double::{Log, mk_client};
+
+    /// `VERB RESOURCE` that the API server does not allow at the moment.
+    #[derive(Debug, Clone, Default)]
+    struct Refused(Arc<Mutex<Vec<&'static str>>>);
+
+    impl Refused {
+        fn set(&self, rules: &[&'static str]) {
+            *self.0.lock().unwrap() = rules.to_vec();
+        }
+    }
+
+    fn mk_server() -> (Client, Log, Refused) {
+        let refused = Refused::default();
+        let rules = refused.clone();
+        let (client, log) = mk_client(move |mut asked| {
+            let wanted = &asked.body["spec"]["resourceAttributes"];
+            let text = |field: &str| wanted[field].as_str().unwrap_or_default();
+            let wanted = format!("{} {}", text("verb"), text("resource"));
+            let allowed = !rules.0.lock().unwrap().contains(&wanted.as_str());
+            asked.body["status"] = json!({"allowed": allowed});
+            async move { (StatusCode::CREATED, asked.body) }
+        });
+        (client, log, refused)
+    }
+
+    /// Follows what is allowed, at first `known`, for as long as `play` takes.
+    async fn following(
+        client: &Client,
+        known: Access,
+        forbidden: &Notify,
+        play: impl AsyncFnOnce(&watch::Sender<Access>),
+    ) {
+        let access = watch::channel(known).0;
+        tokio::select! {
+            () = follow_access(client, None, &access, forbidden, |_| {}) => {}
+            () = play(&access) => {}
+        }
+    }
+
+    /// Whether anything is asked in the next minutes, though nothing was forbidden.
+    async fn asks_on(log: &Log) -> bool {
+        // An answer that is on its way.
+        tokio::time::sleep(ASK_ANEW / 2).await;
+        let before = log.all().len();
+        tokio::time::sleep(10 * ASK_ANEW).await;
+        log.all().len() > before
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn once_nothing_is_missing_any_more_nothing_is_asked() {
+        let (client, log, refused) = mk_server();
+        refused.set(&["create persistentvolumes"]);
+        let known = Access::ask(&client, None).await.unwrap();
+        let forbidden = Notify::new();
+        following(&client, known, &forbidden, async |access| {
+            assert!(asks_on(&log).await, "a rule is missing");
+            refused.set(&[]);
+            let whole = |access: &Access| access.missing.is_empty();
+            access.subscribe().wait_for(whole).await.unwrap();
+            assert!(!asks_on(&log).await, "the rule is there");
+        })
+        .await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_only_assumed_is_no_measure_of_what_is_answered() {
+        let (client, log, _refused) = mk_server();
+        let forbidden = Notify::new();
+        following(&client, Access::of_go(), &forbidden, async |access| {
+            assert!(!asks_on(&log).await, "nothing was forbidden");
+            forbidden.notify_one();
+            access.subscribe().changed().await.unwrap();
+            assert_ne!(*access.borrow(), Access::of_go());
+            assert!(!asks_on(&log).await, "all is allowed");
+        })
+        .await;
+    }
+
+    /// An extra that is taken away is missed too.
+    #[tokio::test(start_paused = true)]
+    async fn what_was_forbidden_is_asked_for_until_all_is_as_it_was() {
+        let (client, log, refused) = mk_server();
+        let known = Access::ask(&client, None).await.unwrap();
+        let forbidden = Notify::new();
+        following(&client, known.clone(), &forbidden, async |access| {
+            assert!(!asks_on(&log).await);
+            refused.set(&["patch persistentvolumes", "update persistentvolumes"]);
+            forbidden.notify_one();
+            let mut seen = access.subscribe();
+            seen.changed().await.unwrap();
+            assert!(asks_on(&log).await, "an extra is gone");
+            refused.set(&[]);
+            seen.changed().await.unwrap();
+            assert_eq!(*access.borrow(), known);
+            assert!(!asks_on(&log).await, "it is back");
+        })
+        .await;
+    }
+}
