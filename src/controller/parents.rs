@@ -23,6 +23,9 @@ pub(super) async fn remove_empty(ctx: &Context, share: &Share, dir: &SubDir, vol
         if is_somebodys(ctx, &place, volume) {
             return;
         }
+        if ctx.fence().is_err() {
+            return;
+        }
         match export.remove_empty_dir(&parent).await {
             Ok(true) => debug!(dir = parent.as_str(), "empty parent removed"),
             Ok(false) => return,
@@ -53,4 +56,31 @@ fn is_somebodys(ctx: &Context, place: &Place, but: &str) -> bool {
                 .around(place, but)
                 .any(|(relation, _)| claims_it(relation))
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use http::StatusCode;
+    use testkit::nfs::{Procedure, Server};
+
+    use super::*;
+    use crate::controller::double::{mk_client, mk_context, mk_share, status};
+    use crate::controller::leader::Leadership;
+
+    /// A process that was stopped and goes on may get here before it gets to the end of its term.
+    #[tokio::test]
+    async fn only_a_leader_removes_empty_parents() {
+        for (leadership, goes) in [(Leadership::always(), true), (Leadership::never(), false)] {
+            let folder = tempfile::tempdir().unwrap();
+            std::fs::create_dir_all(folder.path().join("a/b")).unwrap();
+            let server = Server::builder(folder.path()).start().await.unwrap();
+            let share = mk_share(&server);
+            let (client, _log) = mk_client(async |_| status(StatusCode::NOT_FOUND, "nothing"));
+            let ctx = mk_context(client, &share, leadership);
+            let dir = SubDir::parse("a/b/data").unwrap();
+            remove_empty(&ctx, &share, &dir, "pvc-1").await;
+            assert_eq!(server.log().count(Procedure::RMDIR) > 0, goes);
+            assert_eq!(folder.path().join("a").exists(), !goes);
+        }
+    }
 }

@@ -46,6 +46,12 @@ impl Leadership {
         }
     }
 
+    /// Not leading, now and for ever.
+    #[cfg(test)]
+    pub(crate) fn never() -> Self {
+        Self::new().1
+    }
+
     /// Whether this process leads at this moment.
     pub fn is_leading(&self) -> bool {
         self.current.borrow().as_ref().is_some_and(Term::holds)
