@@ -68,7 +68,7 @@ pub(super) async fn remove(
     // Only now: a share that was down has kept the call above waiting.
     decided.still_holds(ctx).await?;
     ctx.fence()?;
-    ctx.paths.trashed(&volume.name);
+    ctx.paths.trashed(volume);
     let renamed = moved(ctx, &export, &moving, &delete.dir, &delete.trash).await?;
     drop(moving);
     debug!(?renamed, "directory moved away");

@@ -41,8 +41,8 @@ struct Inner {
     unsettled: HashSet<Box<str>>,
     emptying: HashMap<Box<str>, Place>,
     parting: HashSet<Arc<str>>,
-    /// Volumes whose directory may be in the hidden folder, with the last that was seen of each since.
-    trashed: HashMap<Box<str>, Option<Arc<Volume>>>,
+    /// Volumes whose directory may be in the hidden folder, with the last that was seen of each.
+    trashed: HashMap<Arc<str>, Arc<Volume>>,
     epoch: u64,
 }
 
@@ -113,8 +113,10 @@ impl Paths {
     }
 
     /// The directory of `volume` is, or may be, in the hidden folder.
-    pub fn trashed(&self, volume: &str) {
-        self.lock().trashed.entry(volume.into()).or_default();
+    pub fn trashed(&self, volume: &Volume) {
+        let mut inner = self.lock();
+        let known = inner.trashed.entry(volume.name.clone());
+        known.or_insert_with(|| Arc::new(volume.clone()));
     }
 
     /// It is not there any more.
@@ -130,13 +132,18 @@ impl Paths {
     /// The store shows a volume as it is, or as it was when it went; remembered of those whose directory may be in the hidden folder.
     pub fn last_seen(&self, volume: &Volume) {
         if let Some(seen) = self.lock().trashed.get_mut(&*volume.name) {
-            *seen = Some(Arc::new(volume.clone()));
+            *seen = Arc::new(volume.clone());
         }
     }
 
     /// What was last seen of a volume whose directory may be in the hidden folder.
     pub fn last_of(&self, volume: &str) -> Option<Arc<Volume>> {
-        self.lock().trashed.get(volume).cloned().flatten()
+        self.lock().trashed.get(volume).cloned()
+    }
+
+    /// Volumes whose directory may be in the hidden folder.
+    pub fn all_trashed(&self) -> Vec<Arc<str>> {
+        self.lock().trashed.keys().cloned().collect()
     }
 
     /// A parent of the directory of `volume` is about to be removed if it is empty. A claim for a directory in it makes it again; one for this very
@@ -220,7 +227,8 @@ impl Paths {
         gone.map(|(name, _)| name).collect()
     }
 
-    /// Another process had the lead meanwhile: nothing is in flight here any more.
+    /// Another process may have had the lead meanwhile: nothing is in flight here any more. What is in the hidden folder may still be there; of data that
+    /// is to be kept, and whose volume's object is gone, no other process knows.
     pub fn clear(&self) {
         let mut inner = self.lock();
         inner.holds.clear();
@@ -228,7 +236,6 @@ impl Paths {
         inner.unsettled.clear();
         inner.emptying.clear();
         inner.parting.clear();
-        inner.trashed.clear();
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

@@ -234,6 +234,10 @@ impl Stores {
         for name in read(&self.volumes).wanting() {
             self.queues.volumes.add(name);
         }
+        // Some are gone, and their data is to be brought back.
+        for name in self.paths.all_trashed() {
+            self.queues.volumes.add(name);
+        }
     }
 
     fn enqueue_claims(&self) {

@@ -32,57 +32,64 @@ pub(super) async fn run(ctx: &Context, heart: &Heart) {
     }
 }
 
-/// Whether it belongs to a volume that is gone, and was to be kept.
-fn is_outlived(ctx: &Context, name: &str) -> bool {
-    let last = ctx.paths.last_of(name);
-    last.is_some_and(|volume| WayBack::outlives(&volume))
-}
-
 async fn sweep(ctx: &Context, share: &Share) -> Result<(), Failure> {
     let (target, export) = away::open(ctx, share);
     let Ok(hidden) = names::hidden() else {
         return Ok(());
     };
-    for Entry { name, .. } in export
+    let entries = export
         .list(Some(&hidden), AT_MOST)
         .await
-        .map_err(Failure::share(&target))?
-    {
-        let Ok(name) = String::from_utf8(name) else {
-            continue;
-        };
+        .map_err(Failure::share(&target))?;
+    // All are looked at before the first is removed, which may take long: a volume can go meanwhile.
+    let leftovers: Vec<String> = entries
+        .into_iter()
+        .filter_map(|Entry { name, .. }| String::from_utf8(name).ok())
+        .filter(|name| is_leftover(ctx, name))
+        .collect();
+    for name in leftovers {
         let Ok(trash) = hidden.join(&name) else {
             continue;
         };
-        if let Some(volume) = ctx.stores.volume(&name) {
-            if volume.ours {
-                // Its own attempt knows whether that is to go on, or to come back.
-                ctx.paths.trashed(&name);
-                ctx.queues.volumes.add(volume.name.clone());
+        let removed = match away::empty(ctx, &export, &target, &trash).await {
+            Ok(removed) => removed,
+            // One that cannot go is no reason for the others to stay.
+            Err(Failure::Share { source, .. }) if !source.is_share_down() => {
+                debug!(
+                    volume = name,
+                    reason = chain(&source),
+                    "leftover of an earlier run stays for now"
+                );
+                continue;
             }
-        } else if !is_outlived(ctx, &name) {
-            let removed = match away::empty(ctx, &export, &target, &trash).await {
-                Ok(removed) => removed,
-                // One that cannot go is no reason for the others to stay.
-                Err(Failure::Share { source, .. }) if !source.is_share_down() => {
-                    debug!(
-                        volume = name,
-                        reason = chain(&source),
-                        "leftover of an earlier run stays for now"
-                    );
-                    continue;
-                }
-                Err(failure) => return Err(failure),
-            };
-            // Entries bear the names of their volumes.
-            info!(
-                volume = name,
-                server = target.server,
-                path = target.path,
-                files = removed.files,
-                "leftover of an earlier run removed"
-            );
-        }
+            Err(failure) => return Err(failure),
+        };
+        // Entries bear the names of their volumes.
+        info!(
+            volume = name,
+            server = target.server,
+            path = target.path,
+            files = removed.files,
+            "leftover of an earlier run removed"
+        );
     }
     Ok(())
+}
+
+/// Whether no volume answers for an entry any more. One that is there is told of it: its own attempt knows whether that is to go on, or to come back.
+fn is_leftover(ctx: &Context, name: &str) -> bool {
+    let Some(volume) = ctx.stores.volume(name) else {
+        return !is_outlived(ctx, name);
+    };
+    if volume.ours {
+        ctx.paths.trashed(&volume);
+        ctx.queues.volumes.add(volume.name.clone());
+    }
+    false
+}
+
+/// Whether it belongs to a volume that is gone, and was to be kept.
+fn is_outlived(ctx: &Context, name: &str) -> bool {
+    let last = ctx.paths.last_of(name);
+    last.is_some_and(|volume| WayBack::outlives(&volume))
 }

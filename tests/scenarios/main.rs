@@ -46,6 +46,7 @@ mod protection;
 mod random;
 mod reclaim;
 mod refusal;
+mod regrets;
 mod rights;
 mod runbook;
 mod servers;
@@ -83,6 +84,7 @@ fn all() -> Vec<scenario::Scenario> {
         random::scenarios(),
         reclaim::scenarios(),
         refusal::scenarios(),
+        regrets::scenarios(),
         rights::scenarios(),
         runbook::scenarios(),
         servers::scenarios(),

@@ -87,6 +87,21 @@ impl Intake {
         Volume::from_object(object, &self.stores.provisioner)
     }
 
+    /// What a list shows of volumes on their way out: they may have been taken back, or have gone, while nobody watched. Before the store has it, for the
+    /// sweep goes by both. Returns those that are there still.
+    fn see_trashed(&self, listed: &Volumes) -> Vec<VolumeKey> {
+        let mut names = self.stores.paths.all_trashed();
+        names.retain(|name| {
+            let now = listed.get(name);
+            let is_there = now.is_some();
+            if let Some(last) = now.or_else(|| self.stores.volume(name)) {
+                self.stores.paths.last_seen(&last);
+            }
+            is_there
+        });
+        names
+    }
+
     /// A claim whose volume went before it was bound wants another, and nothing about the claim itself changes.
     fn gone(&self, volume: &Volume) {
         self.stores.paths.left(&volume.name);
@@ -115,7 +130,8 @@ impl Sink<PersistentVolume> for Intake {
 
     fn complete(&mut self) {
         let listed = std::mem::take(&mut self.listing);
-        let wanting: Vec<VolumeKey> = listed.wanting().collect();
+        let mut wanting = self.see_trashed(&listed);
+        wanting.extend(listed.wanting());
         let before = std::mem::replace(&mut *write(&self.stores.volumes), listed);
         // A list shows what no event will: from here on the store speaks for these directories.
         let held = self.stores.paths.held().into_iter();
@@ -170,6 +186,7 @@ mod tests {
     use crate::controller::paths::Paths;
     use crate::controller::queue::{Done, Queue};
     use crate::controller::stores::{Queues, claims};
+    use crate::plan::facts::Reclaim;
     use crate::plan::place::Place;
     use crate::plan::shares::Share;
     use futures::FutureExt;
@@ -224,6 +241,39 @@ mod tests {
         volumes.begin();
         volumes.complete();
         assert_eq!(queues.claims.depth().ready, 1, "not in the list any more");
+    }
+
+    /// Between two lists, or in a gap of the watch, no event tells.
+    #[test]
+    fn of_a_volume_on_its_way_out_the_last_that_a_list_showed_is_remembered() {
+        let (stores, queues, volume) = mk_world();
+        let mut volumes = Intake::new(stores.clone(), 0);
+        let under = |policy: &str| {
+            let mut volume = volume();
+            let spec = volume.spec.as_mut().unwrap();
+            spec.persistent_volume_reclaim_policy = Some(policy.into());
+            volume
+        };
+        volumes.apply(under("Delete"));
+        stores.paths.trashed(&stores.volume("pvc-u1").unwrap());
+        let reclaim = || stores.paths.last_of("pvc-u1").unwrap().reclaim;
+        let looked_at = || {
+            let key = queues.volumes.next().now_or_never();
+            queues
+                .volumes
+                .done(&key.expect("in the queue"), Done::Settled);
+        };
+        assert_eq!(reclaim(), Reclaim::Delete);
+
+        volumes.begin();
+        volumes.listed(under("Retain"));
+        volumes.complete();
+        assert_eq!(reclaim(), Reclaim::Keep);
+        looked_at();
+        volumes.begin();
+        volumes.complete();
+        assert_eq!(reclaim(), Reclaim::Keep);
+        looked_at();
     }
 
     #[test]

@@ -1,0 +1,129 @@
+//! Somebody takes a volume back whose directory is on its way out, and its object goes before the data is back.
+
+use serde_json::json;
+use testkit::api::{Fault, Requests};
+use testkit::nfs::{Effect, Procedure, Rule, nfsstat3};
+
+use crate::expect::until;
+use crate::provisioner::Settings;
+use crate::scenario::Scenario;
+use crate::stage::{Stage, name_of};
+use crate::world::{Part, Turn};
+
+/// The facts.
+pub fn scenarios() -> Vec<Scenario> {
+    vec![
+        Scenario::of(a_volume_taken_back_outlives_its_object_though_no_watch_saw_it_go)
+            .alone()
+            .only_on_the_double("a real API server does not forget its history on demand"),
+        Scenario::of(a_volume_taken_back_outlives_its_object_and_the_lead)
+            .alone()
+            .only_on_the_double("a real server cannot be told to refuse one procedure"),
+        Scenario::of(a_volume_taken_back_does_not_wait_until_leftovers_are_gone)
+            .alone()
+            .only_on_the_double("a real server cannot be told to ignore one procedure"),
+    ]
+}
+
+const HIDDEN: &str = ".nfs-subdir-external-provisioner";
+
+/// A process died after it had moved the directory of a volume away, and somebody has set the volume to Retain since. Returns the volume's name and its
+/// directory, which holds a canary.
+async fn retained_after_a_crash(stage: &Stage, claim: &str, class: &str) -> (String, String) {
+    let provisioner = stage.start_with(&without_lock(stage));
+    let volume = stage.provision(claim, class).await;
+    let (name, dir) = (name_of(&volume), stage.dir_of(&volume));
+    stage.write(&dir, "canary");
+    provisioner.kill();
+    stage.rename(&dir, &format!("{HIDDEN}/{name}")).await;
+    stage.delete_claim(claim).await;
+    stage.volume_is(&name, "Released").await;
+    let retained = json!({"spec": {"persistentVolumeReclaimPolicy": "Retain"}});
+    stage.patch_volume(&name, retained).await;
+    (name, dir)
+}
+
+fn without_lock(stage: &Stage) -> Settings {
+    stage.settings().with("ENABLE_LEADER_ELECTION", "false")
+}
+
+/// The object goes in a gap of the watch, before the data could be brought back.
+async fn a_volume_taken_back_outlives_its_object_though_no_watch_saw_it_go(stage: Stage) {
+    let double = stage.world().double().expect("the double");
+    let (api, faults) = (double.api(), double.nfs_faults());
+    let class = stage.class("del", json!({"onDelete": "delete"})).await;
+    let (volume, dir) = retained_after_a_crash(&stage, "data", &class).await;
+    let refused = faults.fail(Procedure::RENAME, nfsstat3::NFS3ERR_ACCES);
+    let _provisioner = stage.start_with(&without_lock(&stage));
+    stage.event(&volume, "VolumeFailedDelete", &[]).await;
+    let watches = Requests::of("watch", "persistentvolumes");
+    api.faults().fail(usize::MAX, watches, Fault::Unavailable);
+    api.faults().cut_watches();
+    stage.delete_volume(&volume).await;
+    // What the watch has missed is not told any more.
+    api.compact();
+    let mark = api.audit().mark();
+    api.faults().clear();
+    until("all volumes are listed anew", || {
+        api.audit().count(mark, "list", "persistentvolumes") > 0
+    })
+    .await;
+    stage.passed_by().await;
+    faults.clear(refused);
+    let back = ["is back in", &dir];
+    stage.event(&volume, "VolumeFailedDelete", &back).await;
+    assert!(stage.dir(&dir).join("canary").is_file());
+}
+
+/// The object goes while the share is down, and the process does not lead for a while before the share is back.
+async fn a_volume_taken_back_outlives_its_object_and_the_lead(stage: Stage) {
+    let world = stage.world();
+    let faults = world.double().expect("the double").nfs_faults();
+    let settings = stage.settings();
+    let settings = settings
+        .with("LEASE_DURATION", "6s")
+        .with("RENEW_DEADLINE", "4s");
+    let provisioner = stage.start_with(&settings.with("RETRY_PERIOD", "1s"));
+    let class = stage.class("del", json!({"onDelete": "delete"})).await;
+    let volume = stage.provision("data", &class).await;
+    let (name, dir) = (name_of(&volume), stage.dir_of(&volume));
+    stage.write(&dir, "canary");
+    let refused = faults.fail(Procedure::REMOVE, nfsstat3::NFS3ERR_ACCES);
+    stage.delete_claim("data").await;
+    stage.event(&name, "VolumeFailedDelete", &[]).await;
+    world.turn(Part::Nfs, Turn::Off).await;
+    faults.clear(refused);
+    let retained = json!({"spec": {"persistentVolumeReclaimPolicy": "Retain"}});
+    stage.patch_volume(&name, retained).await;
+    stage.delete_volume(&name).await;
+    stage.gone(&volume).await;
+    world.turn(Part::Api, Turn::Off).await;
+    let stopped = ["WARN", "standing by, all work stopped"];
+    provisioner.log().says(&stopped).await;
+    world.turn(Part::Api, Turn::On).await;
+    let leads = || provisioner.log().with_all(&["INFO", "leading"]).len();
+    until("it leads again", || leads() > 1).await;
+    world.turn(Part::Nfs, Turn::On).await;
+    let back = ["is back in", &dir];
+    stage.event(&name, "VolumeFailedDelete", &back).await;
+    assert!(stage.dir(&dir).join("canary").is_file());
+}
+
+/// The file server hangs while the first of many leftovers is removed, and the object goes.
+async fn a_volume_taken_back_does_not_wait_until_leftovers_are_gone(stage: Stage) {
+    let faults = stage.world().double().expect("the double").nfs_faults();
+    let class = stage.class("del", json!({"onDelete": "delete"})).await;
+    let (volume, dir) = retained_after_a_crash(&stage, "data", &class).await;
+    // A folder is read in an order of its own.
+    for number in 0..20 {
+        stage.write(&format!("{HIDDEN}/pvc-{number}"), "leftover");
+    }
+    let ignored = faults.inject(Rule::on(Procedure::REMOVE, Effect::Ignore).named("leftover"));
+    let _provisioner = stage.start_with(&without_lock(&stage));
+    until("one is being removed", || faults.hits(ignored) >= Some(1)).await;
+    stage.delete_volume(&volume).await;
+    let back = ["is back in", &dir];
+    stage.event(&volume, "VolumeFailedDelete", &back).await;
+    faults.clear(ignored);
+    assert!(stage.dir(&dir).join("canary").is_file());
+}
