@@ -140,12 +140,14 @@ fn class_name(seen: &Observed) -> &str {
 
 fn decide(ctx: &Context, seen: &Observed) -> ClaimPlan {
     let volume = names::volume(&seen.claim.uid);
+    let there = ctx.stores.volume(&volume);
     let around = Surroundings {
         provisioner: &ctx.provisioner,
         served: &ctx.stores.served(),
         class: seen.class.as_deref(),
         class_may_follow: class_may_follow(ctx, seen),
-        volume_exists: ctx.paths.is_created(&volume) || ctx.stores.volume(&volume).is_some(),
+        volume_created: ctx.paths.is_created(&volume),
+        volume: there.as_deref(),
         leaving: &ctx.paths.leaving(),
     };
     plan::decide(&seen.claim, &around)

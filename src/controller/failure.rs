@@ -7,6 +7,7 @@ use kube::core::Status;
 use nfs_export::Target;
 
 use super::retry_after;
+use crate::plan::claim::NameTaken;
 use crate::telemetry::log::chain;
 
 /// A step of an attempt that failed.
@@ -47,15 +48,8 @@ pub enum Failure {
     #[error("there is a new directory under the old name")]
     NameTakenAnew,
     /// The API server has a volume of the name, and it is not the claim's.
-    #[error(
-        "a PersistentVolume {volume} is there already, for {holder}; this claim's volume can have no other name: delete that volume, or delete the claim and create it anew"
-    )]
-    VolumeNameTaken {
-        /// The name.
-        volume: String,
-        /// Whom it is for, in words.
-        holder: String,
-    },
+    #[error(transparent)]
+    VolumeNameTaken(#[from] NameTaken),
     /// Read again before the first effect, the volume is to be dealt with in another way.
     #[error("the volume is not what it was when this was decided")]
     Outdated,
@@ -147,7 +141,7 @@ impl Failure {
             | Self::Slow { .. }
             | Self::NoArchiveName(_)
             | Self::NameTakenAnew
-            | Self::VolumeNameTaken { .. }
+            | Self::VolumeNameTaken(_)
             | Self::Outdated
             | Self::NotLeading
             | Self::Busy(_) => None,

@@ -256,9 +256,12 @@ impl Stores {
 
     /// Puts the claim that a volume of this name was made for into the queue, if it still wants one. Looks at every claim.
     fn enqueue_claim_of(&self, volume: &str) {
+        let Some(uid) = names::claim_uid(volume) else {
+            return; // no claim's volume has such a name
+        };
         let mut wanting = None;
         self.each_claim(|claim| {
-            if names::volume(&claim.uid) == volume {
+            if *claim.uid == *uid {
                 wanting = Some(ClaimKey::from(claim));
             }
         });

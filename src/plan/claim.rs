@@ -6,15 +6,16 @@
 //!
 //! A refusal says in one sentence what is wrong and what to change, because `kubectl describe pvc` is where its reader looks.
 
-use crate::plan::facts::{Claim, Class, Request, Standing};
+use crate::plan::facts::{Claim, Class, Request, Standing, Volume};
 use crate::plan::names;
 use crate::plan::pattern::{self, Scope};
 use crate::plan::place::Place;
 use crate::plan::shares::{Served, Share};
+use found::is_its_own;
 use nfs_export::SubDir;
 use reason::{Misplaced, Reason, shorten};
 
-pub use found::{Found, found};
+pub use found::{Found, NameTaken, found};
 
 mod found;
 mod reason;
@@ -33,8 +34,10 @@ pub struct Surroundings<'a> {
     pub class: Option<&'a Class>,
     /// The class has not been missed for long: one that was created together with the claim may be on its way here by another watch.
     pub class_may_follow: bool,
-    /// A volume of the name [`names::volume`] exists.
-    pub volume_exists: bool,
+    /// Its volume was made just now, and is not among the volumes yet.
+    pub volume_created: bool,
+    /// The volume of the name [`names::volume`], whoever's it is.
+    pub volume: Option<&'a Volume>,
     /// Directories that are being deleted just now, from before the first call to the share until the store has seen the volume go.
     pub leaving: &'a [Place],
 }
@@ -96,6 +99,8 @@ pub enum Until {
     ClassChanges,
     /// Claim or class.
     EitherChanges,
+    /// The volume that has its volume's name.
+    VolumeGoes,
 }
 
 /// The directory and volume to make.
@@ -131,7 +136,8 @@ pub fn decide(claim: &Claim, around: &Surroundings<'_>) -> ClaimPlan {
     if request.deleting {
         return ClaimPlan::Ignore(Ignore::Deleting);
     }
-    if around.volume_exists {
+    let is_own = |volume| is_its_own(volume, claim);
+    if around.volume_created || around.volume.is_some_and(is_own) {
         return ClaimPlan::Ignore(Ignore::VolumeExists);
     }
     let class_name = request.class.as_deref().unwrap_or_default();
@@ -154,6 +160,10 @@ pub fn decide(claim: &Claim, around: &Surroundings<'_>) -> ClaimPlan {
     }
     if request.block {
         return ClaimPlan::Refuse(Refusal::block(around.provisioner));
+    }
+    if let Some(volume) = around.volume {
+        let taken = NameTaken::new(&volume.name, volume.claim.as_deref());
+        return ClaimPlan::Refuse(Reason::from(taken).refuse(class_name));
     }
     match provision(claim, request, class, around.served) {
         Err(reason) => ClaimPlan::Refuse(reason.refuse(class_name)),
@@ -235,7 +245,9 @@ fn leaving<'a>(provision: &Provision, leaving: &'a [Place]) -> Option<&'a Place>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::mk::{OURS, mk_claim, mk_class, mk_class_of, mk_place, mk_served, mk_share};
+    use crate::plan::mk::{
+        OURS, mk_claim, mk_class, mk_class_of, mk_place, mk_served, mk_share, mk_volume,
+    };
     use proptest::prelude::*;
     use serde_json::{Value, json};
 
@@ -248,7 +260,8 @@ mod tests {
                 served: &served,
                 class,
                 class_may_follow: false,
-                volume_exists: false,
+                volume_created: false,
+                volume: None,
                 leaving: &[],
             },
         )
@@ -381,13 +394,59 @@ mod tests {
             served: &served,
             class: Some(&class),
             class_may_follow: false,
-            volume_exists: true,
+            volume_created: true,
+            volume: None,
             leaving: &[],
         };
         assert_eq!(
             decide(&mk_claim(json!({})), &around),
             ClaimPlan::Ignore(Ignore::VolumeExists)
         );
+    }
+
+    /// Made by hand under that name, or taken from the claim.
+    #[test]
+    fn a_volume_of_that_name_serves_only_the_claim_that_it_is_for() {
+        let (served, class) = (mk_served(&[]), mk_class(&[]));
+        let exists = ClaimPlan::Ignore(Ignore::VolumeExists);
+        let by_hand = json!({"spec": {"claimRef": {"uid": null}}});
+        for (changes, taken_for) in [
+            (json!({}), None),
+            (by_hand, None),
+            (
+                json!({"spec": {"claimRef": {"uid": "u2"}}}),
+                Some("for claim default/data;"),
+            ),
+            (
+                json!({"spec": {"claimRef": {"uid": null, "name": "other"}}}),
+                Some("for claim default/other;"),
+            ),
+            (json!({"spec": {"claimRef": null}}), Some("for no claim;")),
+            (
+                json!({"spec": {"claimRef": null}, "metadata": {"deletionTimestamp": "2026-11-22T14:03:27Z"}}),
+                None,
+            ),
+        ] {
+            let volume = mk_volume("pvc-u1", "/data/nfs/by-hand", changes.clone());
+            let around = Surroundings {
+                provisioner: OURS,
+                served: &served,
+                class: Some(&class),
+                class_may_follow: false,
+                volume_created: false,
+                volume: Some(&volume),
+                leaving: &[],
+            };
+            let plan = decide(&mk_claim(json!({})), &around);
+            let Some(holder) = taken_for else {
+                assert_eq!(plan, exists, "{changes}");
+                continue;
+            };
+            let refusal = refusal(plan);
+            assert!(refusal.message.contains(holder), "{}", refusal.message);
+            assert!(refusal.message.contains("delete that volume"), "{changes}");
+            assert_eq!(refusal.until, Until::VolumeGoes);
+        }
     }
 
     #[test]
@@ -398,7 +457,8 @@ mod tests {
             served: &served,
             class: None,
             class_may_follow: true,
-            volume_exists: false,
+            volume_created: false,
+            volume: None,
             leaving: &[],
         };
         assert_eq!(
@@ -423,7 +483,8 @@ mod tests {
                 served: &served,
                 class: Some(&class),
                 class_may_follow: false,
-                volume_exists: false,
+                volume_created: false,
+                volume: None,
                 leaving: &places,
             };
             let wait = ClaimPlan::Wait(Wait::DirectoryIsLeaving(mk_place(leaving)));

@@ -8,7 +8,7 @@ mod volume;
 
 pub use claim::{Claim, Pairs, Request, Standing};
 pub use class::Class;
-pub use volume::{Phase, Reclaim, Recorded, Source, Volume};
+pub use volume::{Named, Phase, Reclaim, Recorded, Source, Volume};
 
 /// On a claim: which provisioner it is for.
 pub const STORAGE_PROVISIONER: &str = "volume.kubernetes.io/storage-provisioner";

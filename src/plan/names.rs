@@ -22,6 +22,11 @@ pub fn volume(claim_uid: &str) -> String {
     format!("pvc-{claim_uid}")
 }
 
+/// The UID of the claim whose volume a name is, or would be.
+pub fn claim_uid(volume: &str) -> Option<&str> {
+    volume.strip_prefix("pvc-")
+}
+
 /// The directory where the class has no pattern: `NAMESPACE-CLAIM-VOLUME`.
 pub fn default_directory(namespace: &str, claim: &str, volume: &str) -> String {
     format!("{namespace}-{claim}-{volume}")

@@ -123,7 +123,8 @@ mod tests {
             served: &served,
             class: Some(class),
             class_may_follow: false,
-            volume_exists: false,
+            volume_created: false,
+            volume: None,
             leaving: &[],
         };
         let ClaimPlan::Provision(provision) = claim::decide(claim, &around) else {
@@ -230,7 +231,8 @@ mod tests {
                 served: &served,
                 class: Some(&class),
                 class_may_follow: false,
-                volume_exists: false,
+                volume_created: false,
+                volume: None,
                 leaving: &[],
             };
             let ClaimPlan::Refuse(refusal) = claim::decide(&claim, &around) else {

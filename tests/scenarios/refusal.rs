@@ -23,6 +23,7 @@ pub fn scenarios() -> Vec<Scenario> {
         Scenario::of(the_class_annotation_wins_over_the_class_in_the_spec),
         Scenario::of(a_claim_that_names_its_volume_is_left_alone),
         Scenario::of(a_class_with_a_bad_port_refuses_its_claims),
+        Scenario::of(a_claim_whose_volume_s_name_is_taken_is_told_and_served_when_it_is_free),
     ]
 }
 
@@ -261,4 +262,24 @@ async fn a_class_with_a_bad_port_refuses_its_claims(stage: Stage) {
         .unwrap();
     stage.class("port", json!({})).await;
     stage.bound("data").await;
+}
+
+/// Somebody's volume has had the name for longer than the provisioner has been there.
+async fn a_claim_whose_volume_s_name_is_taken_is_told_and_served_when_it_is_free(stage: Stage) {
+    let class = stage.class("plain", json!({})).await;
+    let uid = stage.claim("data", &class).await.metadata.uid.unwrap();
+    let (name, dir) = (
+        format!("pvc-{uid}"),
+        format!("{}/by-hand", stage.share().path),
+    );
+    let other = json!({"claimRef": {"namespace": stage.namespace(), "name": "other"}});
+    let taken = mk_volume(&name, &stage.share().server, &dir, json!({"spec": other}));
+    let taken = stage.create_volume(taken).await;
+    let _provisioner = stage.start();
+    let holder = format!("for claim {}/other", stage.namespace());
+    let parts = [&*name, "is there already", &*holder, "delete that volume"];
+    refused(&stage, "data", &class, &parts).await;
+    stage.delete_volume(&name).await;
+    let volume = stage.bound("data").await;
+    assert_ne!(volume.metadata.uid, taken.metadata.uid);
 }

@@ -6,7 +6,7 @@ use super::super::failure::Failure;
 use super::super::stores::ClaimKey;
 use super::super::{Context, made};
 use super::{Observed, Provisioned};
-use crate::plan::claim::{Found, Provision, found};
+use crate::plan::claim::{Found, NameTaken, Provision, found};
 
 /// Whether, and how, the claim is served by what is there. Where it is not, the volume may all the same have a part in the directory, and the store
 /// does not show it yet.
@@ -45,9 +45,6 @@ async fn look_at(
             }
             Ok(Provisioned::Elsewhere)
         }
-        Found::Foreign(holder) => Err(Failure::VolumeNameTaken {
-            volume: provision.volume.clone(),
-            holder: holder.map_or_else(|| "no claim".to_owned(), |claim| format!("claim {claim}")),
-        }),
+        Found::Foreign(holder) => Err(NameTaken::new(&provision.volume, holder.as_deref()).into()),
     }
 }

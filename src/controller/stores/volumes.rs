@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::PersistentVolume;
 
 use super::follow::Sink;
 use super::{Stores, VolumeKey, write};
-use crate::plan::facts::{Phase, Volume};
+use crate::plan::facts::{Named, Phase, Volume};
 use crate::plan::occupied::Occupied;
 
 /// Volumes by name and by place.
@@ -110,6 +110,10 @@ impl Intake {
         }
         if let Some(claim) = &volume.claim {
             self.stores.enqueue_claim(claim);
+        }
+        if volume.named != Named::ForItsClaim {
+            // It may have had the name of another claim's volume.
+            self.stores.enqueue_claim_of(&volume.name);
         }
     }
 }
@@ -274,6 +278,25 @@ mod tests {
         volumes.complete();
         assert_eq!(reclaim(), Reclaim::Keep);
         looked_at();
+    }
+
+    /// Nothing about the claim changes when its volume's name is free again.
+    #[test]
+    fn a_claim_whose_volume_s_name_was_taken_is_looked_at_when_that_volume_goes() {
+        let (stores, queues, _) = mk_world();
+        let mut volumes = Intake::new(stores, 0);
+        let other = json!({"namespace": "default", "name": "other", "uid": "u9"});
+        for holder in [json!(null), other] {
+            let taken = json!({"metadata": {"name": "pvc-u1"}, "spec": {"claimRef": holder}});
+            let taken = || serde_json::from_value::<PersistentVolume>(taken.clone()).unwrap();
+            volumes.apply(taken());
+            volumes.delete(taken());
+            assert_eq!(queues.claims.depth().ready, 1, "{holder}");
+            settle(&queues);
+        }
+        let elsewhere = json!({"metadata": {"name": "by-hand"}});
+        volumes.delete(serde_json::from_value(elsewhere).unwrap());
+        assert_eq!(queues.claims.depth().ready, 0);
     }
 
     #[test]

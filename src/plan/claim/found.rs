@@ -1,6 +1,6 @@
-//! What the creation of a claim's volume has run into: a volume of that name that is there already.
+//! What is under the name of a claim's volume before that is made, or when its creation runs into it.
 
-use crate::plan::facts::{Claim, Volume};
+use crate::plan::facts::{Claim, Named, Volume};
 use crate::plan::place::Place;
 use k8s_openapi::api::core::v1::PersistentVolume;
 
@@ -15,6 +15,38 @@ pub enum Found {
     Leaving,
     /// Not for this claim, whose volume cannot have its name: `NAMESPACE/NAME` of the claim that it is for.
     Foreign(Option<Box<str>>),
+}
+
+/// There is a volume of the name, and it is not the claim's.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "a PersistentVolume {volume} is there already, for {holder}; this claim's volume can have no other name: delete that volume, or delete the claim and create it anew"
+)]
+pub struct NameTaken {
+    volume: Box<str>,
+    holder: String,
+}
+
+// === impl NameTaken ===
+
+impl NameTaken {
+    /// `holder`: `NAMESPACE/NAME` of the claim that the volume is for.
+    pub fn new(volume: &str, holder: Option<&str>) -> Self {
+        Self {
+            volume: volume.into(),
+            holder: holder.map_or_else(|| "no claim".to_owned(), |claim| format!("claim {claim}")),
+        }
+    }
+}
+
+/// Whether `volume`, which has the name of the claim's volume, is the claim's; or will not be in the way for long.
+pub(super) fn is_its_own(volume: &Volume, claim: &Claim) -> bool {
+    let is_for = match volume.named {
+        Named::ForItsClaim => true,
+        Named::ForAnyOfThatName => volume.claim.as_deref() == Some(&*claim.key()),
+        Named::ForAnother => false,
+    };
+    is_for || volume.deleting
 }
 
 /// What `object` is to the claim for which a volume was meant to be made with its data at `meant`.

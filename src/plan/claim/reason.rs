@@ -1,6 +1,6 @@
 //! Why a claim that is ours gets no volume, in one sentence with its cure, and what has to change first.
 
-use super::{Refusal, Until};
+use super::{NameTaken, Refusal, Until};
 use crate::plan::class::ClassError;
 use crate::plan::names;
 use crate::plan::pattern::TooLong;
@@ -41,6 +41,8 @@ pub(super) enum Reason {
     Endless(String, TooLong),
     #[error("directory {0:?}: {1}; give the claim a shorter name, or the class a pathPattern")]
     Directory(String, Misplaced),
+    #[error(transparent)]
+    Taken(#[from] NameTaken),
 }
 
 /// Why a directory is not one for a volume.
@@ -90,6 +92,7 @@ impl Reason {
             Self::Selector | Self::DataSource(_) | Self::Unnamed => Until::ClaimChanges,
             Self::Class(_) | Self::NoClass => Until::ClassChanges,
             Self::Pattern { .. } | Self::Endless(..) | Self::Directory(..) => Until::EitherChanges,
+            Self::Taken(_) => Until::VolumeGoes,
         }
     }
 }

@@ -5,10 +5,11 @@ use super::{
     RECORDED_NFS_PORT, RECORDED_ON_DELETE, RECORDED_SHARE,
 };
 use crate::plan::class::Disposal;
+use crate::plan::names;
 use crate::plan::place::Place;
 use crate::plan::quantity;
 use k8s_openapi::api::core::v1::{
-    CSIPersistentVolumeSource, PersistentVolume, PersistentVolumeSpec,
+    CSIPersistentVolumeSource, ObjectReference, PersistentVolume, PersistentVolumeSpec,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -44,6 +45,8 @@ pub struct Volume {
     pub source: Source,
     /// `NAMESPACE/NAME` of the claim that it is, or was, bound to.
     pub claim: Option<Box<str>>,
+    /// Whether it is the volume of the claim whose UID is in its name.
+    pub named: Named,
     /// What we wrote down when we made it.
     pub recorded: Recorded,
 }
@@ -61,6 +64,17 @@ pub enum Phase {
     Released,
     /// The volume controller tried to reclaim it by itself and failed.
     Failed,
+}
+
+/// What a volume is to the claim whose UID is in its name, as far as its claimRef says it: kept in place of the claimRef's UID.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Named {
+    /// It is for that very claim.
+    ForItsClaim,
+    /// It is for any claim of the name in its claimRef, which has no UID.
+    ForAnyOfThatName,
+    /// It is for another claim, or for none; or there is no UID in its name.
+    ForAnother,
 }
 
 /// `spec.persistentVolumeReclaimPolicy`.
@@ -125,8 +139,10 @@ impl Volume {
             )
             .into()
         });
+        let name = meta.name.unwrap_or_default();
+        let named = Named::parse(&name, spec.claim_ref.as_ref());
         Self {
-            name: meta.name.unwrap_or_default().into(),
+            name: name.into(),
             uid: meta.uid.unwrap_or_default().into(),
             ours: says_us(PROVISIONED_BY)
                 || (annotations.contains_key(PROVISIONED_BY) && says_us(MIGRATED_TO)),
@@ -144,6 +160,7 @@ impl Volume {
                 Source::from_spec(&spec)
             },
             claim,
+            named,
             recorded: Recorded::from_annotations(&annotations),
         }
     }
@@ -182,6 +199,19 @@ impl Phase {
             Some("Released") => Self::Released,
             Some("Failed") => Self::Failed,
             _ => Self::Pending,
+        }
+    }
+}
+
+// === impl Named ===
+
+impl Named {
+    fn parse(volume: &str, claim: Option<&ObjectReference>) -> Self {
+        let uid = |claim: &ObjectReference| claim.uid.clone().filter(|uid| !uid.is_empty());
+        match claim.map(uid) {
+            Some(Some(uid)) if names::claim_uid(volume) == Some(&uid) => Self::ForItsClaim,
+            Some(None) => Self::ForAnyOfThatName,
+            _ => Self::ForAnother,
         }
     }
 }
