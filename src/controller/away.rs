@@ -2,7 +2,10 @@
 //!
 //! Each step can be repeated. Refuses to decide where a directory goes, and to touch the API.
 
+use std::time::Duration;
+
 use nfs_export::{Export, Removed, Renamed, SubDir, Target};
+use tokio::time::Instant;
 use tracing::{debug, info};
 
 use super::failure::Failure;
@@ -72,8 +75,7 @@ pub(super) async fn remove(
     let renamed = moved(ctx, &export, &moving, &delete.dir, &delete.trash).await?;
     drop(moving);
     debug!(?renamed, "directory moved away");
-    let removed = empty(ctx, &export, &target, &delete.trash).await?;
-    ctx.paths.emptied(&volume.name);
+    let removed = clear(ctx, decided, &export, &delete.trash).await?;
     if renamed == Renamed::TargetExists {
         // An earlier attempt moved the data there. What bears the old name now was made since then: a volume's that left it to this one, or
         // somebody else's. The plan says which, when it is asked anew.
@@ -88,6 +90,26 @@ pub(super) async fn remove(
     parents::remove_empty(ctx, &delete.share, &delete.dir, &volume.name).await;
     Ok(())
 }
+
+/// Removes what was renamed away for a volume, unless somebody takes that back.
+async fn clear(
+    ctx: &Context,
+    decided: &Decided<'_>,
+    export: &Export,
+    trash: &SubDir,
+) -> Result<Removed, Failure> {
+    let begun = Instant::now();
+    let removal = empty(ctx, export, export.target(), trash);
+    let removed = decided.until_called_off(ctx, removal).await?;
+    ctx.paths.emptied(&decided.volume().name);
+    if begun.elapsed() >= LONG {
+        decided.was_not_called_off(ctx).await?;
+    }
+    Ok(removed)
+}
+
+/// A removal that takes longer outlasts the word of the API server that it began on.
+const LONG: Duration = Duration::from_secs(2);
 
 /// Renames. Where it is not known whether that was done, a server that wakes may yet do it: nobody gets the directory until another renaming has
 /// an answer.
@@ -152,9 +174,15 @@ const PARENT_MODE: u32 = 0o777;
 /// Nobody but the provisioner looks into the hidden folder: what is on its way out may have been private.
 const HIDDEN_MODE: u32 = 0o700;
 
-pub(super) async fn drop_leftovers(ctx: &Context, keep: &KeepData) -> Result<(), Failure> {
-    let (target, export) = open(ctx, &keep.share);
-    empty(ctx, &export, &target, &keep.trash).await.map(drop)
+/// Removes what an earlier attempt may have left of a directory that is others' now.
+pub(super) async fn drop_leftovers(
+    ctx: &Context,
+    decided: &Decided<'_>,
+    keep: &KeepData,
+) -> Result<(), Failure> {
+    let (_, export) = open(ctx, &keep.share);
+    ctx.paths.trashed(decided.volume());
+    clear(ctx, decided, &export, &keep.trash).await.map(drop)
 }
 
 /// Removes what was renamed away.

@@ -14,6 +14,8 @@ mod guards;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::Notify;
+
 use crate::plan::facts::Volume;
 use crate::plan::place::Place;
 
@@ -43,6 +45,8 @@ struct Inner {
     parting: HashSet<Arc<str>>,
     /// Volumes whose directory may be in the hidden folder, with the last that was seen of each.
     trashed: HashMap<Arc<str>, Arc<Volume>>,
+    /// Told of each change of one of those.
+    told: Arc<Notify>,
     epoch: u64,
 }
 
@@ -134,6 +138,16 @@ impl Paths {
         if let Some(seen) = self.lock().trashed.get_mut(&*volume.name) {
             *seen = Arc::new(volume.clone());
         }
+    }
+
+    /// The store shows something new of a volume whose directory may be in the hidden folder.
+    pub fn tell(&self) {
+        self.lock().told.notify_waiters();
+    }
+
+    /// Ends with the next [`Paths::tell`] from now on.
+    pub fn told(&self) -> impl Future<Output = ()> + use<> {
+        self.lock().told.clone().notified_owned()
     }
 
     /// What was last seen of a volume whose directory may be in the hidden folder.

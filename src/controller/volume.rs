@@ -158,7 +158,7 @@ async fn part(ctx: &Context, decided: &Decided<'_>, keep: &KeepData) -> Result<(
     let volume = decided.volume();
     let parting = ctx.paths.part(&volume.name);
     decided.still_holds(ctx).await?;
-    away::drop_leftovers(ctx, keep).await?;
+    away::drop_leftovers(ctx, decided, keep).await?;
     give_up(ctx, volume).await?;
     parting.gone();
     Ok(())

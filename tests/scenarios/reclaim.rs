@@ -1,9 +1,12 @@
 //! What becomes of a volume, its object and its data, when its claim is gone.
 
+use std::time::Duration;
+
 use kube::api::{DeleteParams, PostParams};
 use serde_json::{Value, json};
-use testkit::nfs::{Procedure, nfsstat3};
+use testkit::nfs::{Effect, Procedure, Rule, nfsstat3};
 
+use crate::expect::{eventually, until};
 use crate::fixtures::mk_class;
 use crate::scenario::Scenario;
 use crate::stage::{Stage, name_of};
@@ -33,6 +36,12 @@ pub fn scenarios() -> Vec<Scenario> {
         Scenario::of(a_volume_taken_back_in_mid_deletion_outlives_its_object)
             .alone()
             .only_on_the_double("a real server cannot be told to refuse a removal"),
+        Scenario::of(a_volume_taken_back_while_its_removal_runs_stops_it)
+            .alone()
+            .only_on_the_double("a real server cannot be told to lose a removal"),
+        Scenario::of(an_object_taken_back_while_the_watch_is_behind_outlives_a_long_removal)
+            .alone()
+            .only_on_the_double("a real server cannot be told to take its time"),
         Scenario::of(a_deep_directory_with_many_files_is_removed_and_links_are_not_followed),
     ]);
     all
@@ -414,4 +423,66 @@ async fn a_volume_taken_back_in_mid_deletion_outlives_its_object(stage: Stage) {
         faults.clear(refused);
         assert!(stage.dir(&dir).join("canary").is_file(), "{name}");
     }
+}
+
+/// One call of a long removal hangs, so that it cannot end by itself.
+async fn a_volume_taken_back_while_its_removal_runs_stops_it(stage: Stage) {
+    let faults = stage.world().double().expect("the double").nfs_faults();
+    let _provisioner = stage.start_with(&stage.settings().with("NFS_CALL_TIMEOUT", "300s"));
+    for (name, patch) in [
+        (
+            "retained",
+            json!({"spec": {"persistentVolumeReclaimPolicy": "Retain"}}),
+        ),
+        ("freed", json!({"spec": {"claimRef": null}})),
+    ] {
+        let class = stage.class(name, json!({"onDelete": "delete"})).await;
+        let volume = stage.provision(name, &class).await;
+        let (volume, dir) = (name_of(&volume), stage.dir_of(&volume));
+        stage.write(&dir, "canary");
+        let hangs = Rule::on(Procedure::REMOVE, Effect::Ignore).named("canary");
+        let hangs = faults.inject(hangs);
+        stage.delete_claim(name).await;
+        until("the removal runs", || faults.hits(hangs) > Some(0)).await;
+        assert!(!stage.dir(&dir).exists(), "{name}: moved away");
+        stage.patch_volume(&volume, patch).await;
+        let back = ["is back in", &*dir];
+        stage.event(&volume, "VolumeFailedDelete", &back).await;
+        faults.clear(hangs);
+        assert!(stage.dir(&dir).join("canary").is_file(), "{name}");
+        stage.passed_by().await;
+        let object = stage.volumes().get_opt(&volume).await.unwrap();
+        assert!(object.is_some(), "{name}");
+    }
+}
+
+async fn an_object_taken_back_while_the_watch_is_behind_outlives_a_long_removal(stage: Stage) {
+    let double = stage.world().double().expect("the double");
+    let (api, faults) = (double.api(), double.nfs_faults());
+    let provisioner = stage.start();
+    let class = stage.class("del", json!({"onDelete": "delete"})).await;
+    let volume = name_of(&stage.provision("data", &class).await);
+    stage.write(
+        &stage.dir_of(&stage.volumes().get(&volume).await.unwrap()),
+        "canary",
+    );
+    let slow = Effect::ExecuteLate(Duration::from_secs(4));
+    let slow = faults.inject(Rule::on(Procedure::REMOVE, slow).named("canary"));
+    stage.delete_claim("data").await;
+    until("the removal runs", || faults.hits(slow) > Some(0)).await;
+    api.faults().still_watches();
+    let retained = json!({"spec": {"persistentVolumeReclaimPolicy": "Retain"}});
+    stage.patch_volume(&volume, retained).await;
+    eventually("the end is looked at, or is the object's", async || {
+        let looked = provisioner
+            .log()
+            .with_all(&["taken back", "watch has not told"]);
+        let there = stage.volumes().get_opt(&volume).await.ok()?;
+        (there.is_none() || !looked.is_empty()).then_some(())
+    })
+    .await;
+    api.faults().stir_watches();
+    stage.passed_by().await;
+    let object = stage.volumes().get_opt(&volume).await.unwrap();
+    assert!(object.is_some());
 }

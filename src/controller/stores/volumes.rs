@@ -106,6 +106,7 @@ impl Intake {
     fn gone(&self, volume: &Volume) {
         self.stores.paths.left(&volume.name);
         if self.stores.paths.is_trashed(&volume.name) {
+            self.stores.paths.tell();
             self.stores.queues.volumes.add(volume.name.clone());
         }
         if let Some(claim) = &volume.claim {
@@ -153,6 +154,7 @@ impl Sink<PersistentVolume> for Intake {
                 self.gone(&volume);
             }
         }
+        self.stores.paths.tell();
         self.stores
             .mark(|synced| synced.volumes = Some(self.number));
     }
@@ -161,7 +163,8 @@ impl Sink<PersistentVolume> for Intake {
         let volume = self.read(object);
         let name = volume.name.clone();
         // One that is taken back in the middle of its deletion wants its data back.
-        let wants = may_want_work(&volume) || self.stores.paths.is_trashed(&name);
+        let is_trashed = self.stores.paths.is_trashed(&name);
+        let wants = may_want_work(&volume) || is_trashed;
         self.stores.paths.last_seen(&volume);
         let goes = volume.deleting;
         write(&self.stores.volumes).put(&Arc::new(volume));
@@ -170,6 +173,9 @@ impl Sink<PersistentVolume> for Intake {
         }
         // Only now: from here on the store speaks for the directory.
         self.stores.paths.seen(&name);
+        if is_trashed {
+            self.stores.paths.tell();
+        }
         if wants {
             self.stores.queues.volumes.add(name);
         }
@@ -328,5 +334,30 @@ mod tests {
         assert!(!stores.paths.is_created("pvc-u1"));
         assert!(stores.paths.move_away("another", place).is_ok());
         assert_eq!(queues.claims.depth().ready, 0);
+    }
+
+    /// It may be set to Retain, given to another claim, or gone; none of that is to wait for the end of the removal.
+    #[test]
+    fn whatever_is_seen_of_a_volume_on_its_way_out_is_told_to_its_removal() {
+        let (stores, _, volume) = mk_world();
+        let mut volumes = Intake::new(stores.clone(), 0);
+        let sights: [fn(&mut Intake, PersistentVolume); 3] = [
+            Intake::apply,
+            |volumes, _| {
+                volumes.begin();
+                volumes.complete();
+            },
+            Intake::delete,
+        ];
+        volumes.apply(volume());
+        let told = stores.paths.told();
+        volumes.apply(volume());
+        assert!(told.now_or_never().is_none(), "nothing is removed");
+        stores.paths.trashed(&stores.volume("pvc-u1").unwrap());
+        for see in sights {
+            let told = stores.paths.told();
+            see(&mut volumes, volume());
+            assert!(told.now_or_never().is_some());
+        }
     }
 }

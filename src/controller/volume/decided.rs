@@ -6,13 +6,13 @@
 //! A watch may be behind by minutes and not know it, and what an effect takes away does not come back: somebody may have set the volume to
 //! `Retain` or given it to another claim. So no effect goes by the watch's word alone.
 
-use tracing::debug;
+use tracing::{debug, info};
 
 use super::decide;
 use crate::controller::Context;
 use crate::controller::failure::Failure;
 use crate::plan::facts::Volume;
-use crate::plan::volume::VolumePlan;
+use crate::plan::volume::{VolumePlan, WayBack};
 
 /// A plan, and what it was made of.
 #[derive(Debug)]
@@ -32,6 +32,67 @@ impl<'a> Decided<'a> {
     /// The volume as the store had it.
     pub(in crate::controller) fn volume(&self) -> &'a Volume {
         self.volume
+    }
+
+    /// Does what can take hours, and drops it where the store shows meanwhile that the data is to be kept after all: what is left of it comes back
+    /// with the next attempt.
+    ///
+    /// # Errors
+    /// [`Failure::Outdated`] where that was dropped, or came to its end just then; what `work` may meet.
+    pub(in crate::controller) async fn until_called_off<T>(
+        &self,
+        ctx: &Context,
+        work: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        let watch = async {
+            loop {
+                let told = ctx.paths.told();
+                if self.is_called_off(ctx) {
+                    return;
+                }
+                told.await;
+            }
+        };
+        let done = tokio::select! {
+            biased;
+            () = watch => None,
+            done = work => Some(done?),
+        };
+        done.filter(|_| !self.is_called_off(ctx)).ok_or_else(|| {
+            info!("volume taken back while its directory was being removed");
+            Failure::Outdated
+        })
+    }
+
+    /// Whether the store shows that the data is to be kept.
+    fn is_called_off(&self, ctx: &Context) -> bool {
+        let name = &self.volume.name;
+        if let Some(now) = ctx.stores.volume(name) {
+            return decide(ctx, &now).calls_removal_off();
+        }
+        let last = ctx.paths.last_of(name);
+        last.is_some_and(|last| WayBack::outlives(&last))
+    }
+
+    /// Reads the volume once more after work that took long: the object of one whose data was to be kept in the end is not given up.
+    ///
+    /// # Errors
+    /// [`Failure::Outdated`] where it was taken back; what reading the volume may meet.
+    pub(in crate::controller) async fn was_not_called_off(
+        &self,
+        ctx: &Context,
+    ) -> Result<(), Failure> {
+        let live = ctx.volumes.read(&self.volume.name).await?;
+        let live = live.map(|object| Volume::from_object(object, &ctx.provisioner));
+        let Some(live) = live else {
+            return Ok(());
+        };
+        if live.uid == self.volume.uid && !decide(ctx, &live).calls_removal_off() {
+            return Ok(());
+        }
+        debug!("volume was taken back, and the watch has not told");
+        ctx.hindsight.forget();
+        Err(Failure::Outdated)
     }
 
     /// Reads the volume once, and decides once more: what surrounds it may have changed too since the decision.
