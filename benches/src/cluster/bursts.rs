@@ -16,6 +16,8 @@ use crate::world::World;
 const SIZES: [usize; 3] = [1, 100, 1_000];
 /// The largest of them, of which requests and CPU are counted.
 const LARGE: usize = 1_000;
+/// Claims that wait when the provisioner goes to work. So many take seconds, and what they take is no accident.
+const WAITING: usize = 3_000;
 /// Bursts of one claim in a round, so that there is something to take a percentile of.
 const SINGLES: usize = 20;
 /// Of the raw rate.
@@ -77,7 +79,7 @@ pub(crate) async fn run(
         }
         let label = format!("{round}-wait");
         let (backlog, next) =
-            backlog::round(world, cluster, &watch, &label, LARGE, provisioner).await?;
+            backlog::round(world, cluster, &watch, &label, WAITING, provisioner).await?;
         all.backlogs.push(backlog);
         provisioner = next;
     }
@@ -217,7 +219,7 @@ impl Rounds {
             number(1.0),
         ]);
         table.row([
-            format!("{LARGE} waiting, binder standing still"),
+            format!("{WAITING} waiting, binder standing still"),
             number(made),
             report.at_least("PVs/s to bare PVs/s", made / still, AIM),
         ]);
@@ -251,7 +253,7 @@ impl Rounds {
         }
         let deleted = self.of_backlogs(|one| one.deleted);
         table.row([
-            format!("{LARGE} waiting"),
+            format!("{WAITING} waiting"),
             number(deleted),
             report.at_least("deletions/s to bare deletions/s", deleted / bare, AIM),
         ]);
@@ -310,7 +312,7 @@ impl Rounds {
             ]);
         }
         table.row([
-            format!("provisioner, {LARGE} waiting"),
+            format!("provisioner, {WAITING} waiting"),
             number(self.of_backlogs(|one| one.cpu)),
         ]);
         table.print();
