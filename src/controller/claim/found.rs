@@ -40,6 +40,7 @@ async fn look_at(
                 if let Err(failure) = made::give_back(ctx, &unused).await {
                     let (reason, dir) = (failure.message(), unused.dir.as_str());
                     warn!(reason, dir, "directory that was made and is not used stays");
+                    ctx.paths.stayed(&unused.volume);
                 }
                 ctx.made.forget(&key);
             }
