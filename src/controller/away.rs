@@ -72,15 +72,15 @@ pub(super) async fn remove(
     decided.still_holds(ctx).await?;
     ctx.fence()?;
     ctx.paths.trashed(volume);
-    let renamed = moved(ctx, &export, &moving, &delete.dir, &delete.trash).await?;
-    drop(moving);
-    debug!(?renamed, "directory moved away");
-    let removed = clear(ctx, decided, &export, &delete.trash).await?;
-    if renamed == Renamed::TargetExists {
-        // An earlier attempt moved the data there. What bears the old name now was made since then: a volume's that left it to this one, or
-        // somebody else's. The plan says which, when it is asked anew.
-        return Err(Failure::NameTakenAnew);
-    }
+    let removed = match moved(ctx, &export, &moving, &delete.dir, &delete.trash).await {
+        Err(failure) if failure.is_between_file_systems() => {
+            remove_in_place(ctx, decided, &export, &delete.dir, &moving).await?
+        }
+        renamed => {
+            drop(moving);
+            remove_moved(ctx, decided, &export, &delete.trash, renamed?).await?
+        }
+    };
     info!(
         dir = delete.dir.as_str(),
         directories = removed.directories,
@@ -91,7 +91,40 @@ pub(super) async fn remove(
     Ok(())
 }
 
-/// Removes what was renamed away for a volume, unless somebody takes that back.
+async fn remove_moved(
+    ctx: &Context,
+    decided: &Decided<'_>,
+    export: &Export,
+    trash: &SubDir,
+    renamed: Renamed,
+) -> Result<Removed, Failure> {
+    debug!(?renamed, "directory moved away");
+    let removed = clear(ctx, decided, export, trash).await?;
+    if renamed == Renamed::TargetExists {
+        // An earlier attempt moved the data there. What bears the old name now was made since then: a volume's that left it to this one, or
+        // somebody else's. The plan says which, when it is asked anew.
+        return Err(Failure::NameTakenAnew);
+    }
+    Ok(removed)
+}
+
+/// A file system of its own inside the share, or a quota of its own, as of a namespace: nothing can be renamed out of it. No claim gets the directory
+/// until all of it is gone. After a crash the next attempt comes here again; of one that is taken back, what is left is where it was.
+async fn remove_in_place(
+    ctx: &Context,
+    decided: &Decided<'_>,
+    export: &Export,
+    dir: &SubDir,
+    moving: &Moving,
+) -> Result<Removed, Failure> {
+    decided.still_holds(ctx).await?;
+    debug!("directory is on another file system than the hidden folder");
+    let removed = clear(ctx, decided, export, dir).await?;
+    moving.settled();
+    Ok(removed)
+}
+
+/// Removes a directory of a volume that nobody else can get meanwhile, unless somebody takes that back.
 async fn clear(
     ctx: &Context,
     decided: &Decided<'_>,

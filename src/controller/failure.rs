@@ -111,6 +111,17 @@ impl Failure {
         matches!(self, Self::Api { source: kube::Error::Api(status), .. } if is_missing_rule(status))
     }
 
+    /// What was to be renamed is on another file system of the share than its new place.
+    pub fn is_between_file_systems(&self) -> bool {
+        let Self::Share { source, .. } = self else {
+            return false;
+        };
+        matches!(
+            source.cause(),
+            nfs_export::Cause::Nfs(nfs_export::nfsstat3::NFS3ERR_XDEV)
+        )
+    }
+
     /// Whether what was asked of the API server may have happened all the same: the answer is missing, or is an error that can follow the change.
     pub fn is_in_doubt(&self) -> bool {
         match self {

@@ -42,6 +42,9 @@ pub fn scenarios() -> Vec<Scenario> {
         Scenario::of(an_object_taken_back_while_the_watch_is_behind_outlives_a_long_removal)
             .alone()
             .only_on_the_double("a real server cannot be told to take its time"),
+        Scenario::of(a_directory_on_a_file_system_of_its_own_is_removed_where_it_is)
+            .alone()
+            .only_on_the_double("a file system inside the share takes privileges to make"),
         Scenario::of(a_deep_directory_with_many_files_is_removed_and_links_are_not_followed),
     ]);
     all
@@ -483,6 +486,38 @@ async fn an_object_taken_back_while_the_watch_is_behind_outlives_a_long_removal(
     .await;
     api.faults().stir_watches();
     stage.passed_by().await;
+    let object = stage.volumes().get_opt(&volume).await.unwrap();
+    assert!(object.is_some());
+}
+
+/// As where each namespace has a data set of its own: the server renames nothing out of it.
+async fn a_directory_on_a_file_system_of_its_own_is_removed_where_it_is(stage: Stage) {
+    let faults = stage.world().double().expect("the double").nfs_faults();
+    let pattern = "${.PVC.namespace}/${.PVC.name}";
+    let parameters = json!({"onDelete": "delete", "pathPattern": pattern});
+    let class = stage.class("nested", parameters).await;
+    let provisioner = stage.start_with(&stage.settings().with("NFS_CALL_TIMEOUT", "300s"));
+    faults.fail(Procedure::RENAME, nfsstat3::NFS3ERR_XDEV);
+    let volume = stage.provision("data", &class).await;
+    let dir = stage.dir_of(&volume);
+    stage.write(&format!("{dir}/a/b"), "deep");
+    stage.delete_claim("data").await;
+    stage.gone(&volume).await;
+    assert_eq!(stage.entries(), [""; 0]);
+
+    let volume = name_of(&stage.provision("data", &class).await);
+    stage.write(&dir, "canary");
+    let hangs = faults.inject(Rule::on(Procedure::REMOVE, Effect::Ignore).named("canary"));
+    stage.delete_claim("data").await;
+    until("the removal runs", || faults.hits(hangs) > Some(0)).await;
+    stage.claim("data", &class).await;
+    provisioner.log().says(&["DirectoryIsLeaving"]).await;
+    let retained = json!({"spec": {"persistentVolumeReclaimPolicy": "Retain"}});
+    stage.patch_volume(&volume, retained).await;
+    stage.bound("data").await;
+    faults.clear_all();
+    stage.passed_by().await;
+    assert!(stage.dir(&dir).join("canary").is_file());
     let object = stage.volumes().get_opt(&volume).await.unwrap();
     assert!(object.is_some());
 }
