@@ -46,11 +46,18 @@ pub(super) fn other_part<'a>(
 ) -> Option<Part<'a>> {
     let (mut first, mut held_up) = (None, None);
     // What is left to one around it may be left by that one in turn, and then be had by one that keeps less.
-    let contested = taker(volume, mine.place, mine.keeps, around).is_some();
+    let taker = taker(volume, mine.place, mine.keeps, around);
+    let contested = taker.is_some();
     for (relation, other) in around.occupied.around(mine.place, &volume.name) {
         let bearing = Bearing::of(other, around);
         let holds = match (&bearing, relation) {
             (Bearing::Parts, _) => false,
+            // Kept, and its object about to go: then nothing would hold the one that keeps less back.
+            (Bearing::Stays, Relation::Contains)
+                if contested && matches!(due(other), Due::LetGo) =>
+            {
+                return taker.map(Part::GoesFirst);
+            }
             (Bearing::Stays, _) | (Bearing::Refused(_), Relation::Same | Relation::Contains) => {
                 true
             }

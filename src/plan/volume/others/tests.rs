@@ -356,6 +356,23 @@ fn data_is_not_left_to_an_outer_volume_past_one_that_keeps_less_of_it() {
     assert!(matches!(plan(&[&outer, &between]), VolumePlan::Archive(_)));
 }
 
+/// The object of the one around it goes as soon as nobody would take that one's directory along.
+#[test]
+fn data_is_not_left_to_a_retained_volume_whose_object_is_going_past_one_that_keeps_less_of_it() {
+    let volume = mk_volume_of("pvc-1", "/data/nfs/a/b/c", "archive");
+    let outer = mk_kept("pvc-2", "/data/nfs/a", "delete");
+    let waits = VolumePlan::Wait(Wait::GoesLater("pvc-3".into()));
+    for path in ["/data/nfs/a/b/c", "/data/nfs/a/b"] {
+        let other = mk_volume_of("pvc-3", path, "delete");
+        let plan = mk_plan_among(&volume, &mk_policies(), &[&outer, &other]);
+        assert_eq!(plan, waits, "{path}");
+        let theirs = mk_plan_among(&other, &mk_policies(), &[&outer, &volume]);
+        assert!(matches!(theirs, VolumePlan::KeepData(_)), "{theirs:?}");
+    }
+    let plan = mk_plan_among(&volume, &mk_policies(), &[&outer]);
+    assert!(matches!(plan, VolumePlan::KeepData(_)), "{plan:?}");
+}
+
 #[test]
 fn a_volume_that_waits_for_one_that_is_refused_says_so() {
     let outer = mk_volume_of("pvc-1", "/data/nfs/a", "delete");
