@@ -134,10 +134,10 @@ async fn clear(
     let begun = Instant::now();
     let removal = empty(ctx, export, export.target(), trash);
     let removed = decided.until_called_off(ctx, removal).await?;
-    ctx.paths.emptied(&decided.volume().name);
     if begun.elapsed() >= LONG {
         decided.was_not_called_off(ctx).await?;
     }
+    ctx.paths.emptied(&decided.volume().name);
     Ok(removed)
 }
 
@@ -170,31 +170,41 @@ async fn moved(
     renamed.map_err(Failure::share(target))
 }
 
-/// Renames what is on its way out back, or to the first name of an archive that is free where somebody has its own; returns where it is now. `None` if
-/// there is nothing.
+/// What became of a directory that was on its way out.
+pub(super) enum Back {
+    /// It is here, under its own name or an archive's.
+    At(Place),
+    /// It was never moved, or the name is another's by now.
+    Untouched,
+    /// Nothing was left of it.
+    Lost,
+}
+
+/// Renames what is on its way out back, or to the first name of an archive that is free where somebody has its own.
 pub(super) async fn bring_back(
     ctx: &Context,
     volume: &Volume,
     way: &WayBack,
-) -> Result<Option<Place>, Failure> {
+) -> Result<Back, Failure> {
     let (target, export) = open(ctx, &way.share);
+    let failed = Failure::share(&target);
     let moving = ctx
         .paths
         .move_away(&volume.name, way.share.place(&way.dir))?;
-    let is_there = export.stat(&way.trash).await;
-    if is_there.map_err(Failure::share(&target))?.is_none() {
-        return Ok(None);
+    if export.stat(&way.trash).await.map_err(&failed)?.is_none() {
+        let own = export.stat(&way.dir).await.map_err(&failed)?;
+        return Ok(own.map_or(Back::Lost, |_| Back::Untouched));
     }
     if let Some(parent) = way.dir.parent() {
         ctx.fence()?;
         let made = export.create_dir_all(&parent, PARENT_MODE).await;
-        made.map_err(Failure::share(&target))?;
+        made.map_err(&failed)?;
     }
     for to in std::iter::once(&way.dir).chain(&way.archives) {
         ctx.fence()?;
         match moved(ctx, &export, &moving, &way.trash, to).await? {
-            Renamed::Done => return Ok(Some(way.share.place(to))),
-            Renamed::NoSource => return Ok(None),
+            Renamed::Done => return Ok(Back::At(way.share.place(to))),
+            Renamed::NoSource => return Ok(Back::Lost),
             Renamed::TargetExists => {}
         }
     }

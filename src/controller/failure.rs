@@ -65,7 +65,7 @@ pub enum Failure {
 
 impl Failure {
     /// A verb on `target` failed.
-    pub fn share(target: &Target) -> impl FnOnce(nfs_export::Error) -> Self + '_ {
+    pub fn share(target: &Target) -> impl Fn(nfs_export::Error) -> Self + '_ {
         |source| Self::Share {
             server: target.server.clone(),
             path: target.path.clone(),

@@ -485,6 +485,8 @@ async fn an_object_taken_back_while_the_watch_is_behind_outlives_a_long_removal(
     })
     .await;
     api.faults().stir_watches();
+    let lost = ["is to be kept now", "nothing of it is left"];
+    stage.event(&volume, "VolumeFailedDelete", &lost).await;
     stage.passed_by().await;
     let object = stage.volumes().get_opt(&volume).await.unwrap();
     assert!(object.is_some());

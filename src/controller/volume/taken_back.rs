@@ -11,9 +11,10 @@ use std::sync::Arc;
 use tracing::{info, warn};
 
 use super::{VolumeKey, report_failure};
+use crate::controller::Context;
+use crate::controller::away::{self, Back};
 use crate::controller::failure::Failure;
 use crate::controller::queue::Done;
-use crate::controller::{Context, away};
 use crate::plan::facts::Volume;
 use crate::plan::volume::WayBack;
 
@@ -31,16 +32,23 @@ pub(super) async fn bring_back(ctx: &Context, volume: &Volume) -> Result<(), Fai
     };
     let found = away::bring_back(ctx, volume, &way).await?; // share
     ctx.paths.emptied(&volume.name);
-    let Some(place) = found else {
-        return Ok(());
-    };
     let was = way.share.place(&way.dir);
-    info!(%place, "directory brought back");
-    let words = if place == was {
-        format!("what is left of its data is back in {place}")
-    } else {
-        warn!(%was, "another directory bears the old name");
-        format!("what is left of its data is in {place}, because {was} is another directory now")
+    let words = match found {
+        Back::Untouched => return Ok(()),
+        Back::Lost => {
+            warn!(%was, "volume taken back when its data was removed already");
+            format!("its data in {was} was removed before that, and nothing of it is left")
+        }
+        Back::At(place) if place == was => {
+            info!(%place, "directory brought back");
+            format!("what is left of its data is back in {place}")
+        }
+        Back::At(place) => {
+            warn!(%place, %was, "directory brought back; another bears the old name");
+            format!(
+                "what is left of its data is in {place}, because {was} is another directory now"
+            )
+        }
     };
     let message = format!("this volume was being deleted, and is to be kept now: {words}");
     ctx.warn(volume, "VolumeFailedDelete", message);
