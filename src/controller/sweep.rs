@@ -7,7 +7,7 @@ use nfs_export::Entry;
 use tracing::{debug, info};
 
 use super::failure::Failure;
-use super::{Context, away};
+use super::{Context, away, unused};
 use crate::plan::names;
 use crate::plan::shares::Share;
 use crate::plan::volume::WayBack;
@@ -20,8 +20,8 @@ const AT_MOST: usize = 10_000;
 /// Sweeps every share, now and whenever one comes back; for ever.
 pub(super) async fn run(ctx: &Context, heart: &Heart) {
     loop {
-        for share in ctx.stores.served().all() {
-            if let Err(failure) = heart.while_waiting(sweep(ctx, share)).await {
+        for share in shares(ctx) {
+            if let Err(failure) = heart.while_waiting(sweep(ctx, &share)).await {
                 debug!(
                     reason = failure.message(),
                     "leftovers of earlier runs stay for now"
@@ -30,6 +30,15 @@ pub(super) async fn run(ctx: &Context, heart: &Heart) {
         }
         heart.while_waiting(ctx.share_came_up.notified()).await;
     }
+}
+
+/// Those that are served, and those of volumes whose class is gone.
+fn shares(ctx: &Context) -> Vec<Share> {
+    let mut all: Vec<Share> = ctx.stores.served().all().cloned().collect();
+    let mut others = unused::of_volumes(ctx);
+    others.retain(|share| !all.contains(share));
+    all.extend(others);
+    all
 }
 
 async fn sweep(ctx: &Context, share: &Share) -> Result<(), Failure> {

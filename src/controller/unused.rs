@@ -6,6 +6,7 @@ use std::time::Duration;
 use nfs_export::Target;
 
 use super::Context;
+use crate::plan::shares::Share;
 
 /// Between two looks into memory.
 const EVERY: Duration = Duration::from_secs(10);
@@ -27,8 +28,8 @@ fn close(ctx: &Context) {
     if others.is_empty() {
         return;
     }
-    for target in of_volumes(ctx) {
-        others.remove(&target);
+    for share in of_volumes(ctx) {
+        others.remove(&Target::from(&share));
     }
     for target in &others {
         ctx.shares.close(target);
@@ -36,14 +37,14 @@ fn close(ctx: &Context) {
 }
 
 /// The shares that volumes of ours are on, whether a class names them or not.
-fn of_volumes(ctx: &Context) -> HashSet<Target> {
+pub(super) fn of_volumes(ctx: &Context) -> HashSet<Share> {
     let (served, mut found) = (ctx.stores.served(), HashSet::new());
     ctx.stores.each_volume(|volume| {
         if volume.ours
             && let Some(place) = volume.place()
             && let Ok((share, _)) = served.locate(place, &volume.recorded)
         {
-            found.insert(Target::from(&share));
+            found.insert(share);
         }
     });
     found

@@ -1,5 +1,6 @@
 //! Somebody takes a volume back whose directory is on its way out, and its object goes before the data is back.
 
+use kube::api::DeleteParams;
 use serde_json::json;
 use testkit::api::{Fault, Requests};
 use testkit::nfs::{Effect, Procedure, Rule, nfsstat3};
@@ -22,6 +23,8 @@ pub fn scenarios() -> Vec<Scenario> {
         Scenario::of(a_volume_taken_back_does_not_wait_until_leftovers_are_gone)
             .alone()
             .only_on_the_double("a real server cannot be told to ignore one procedure"),
+        Scenario::of(a_volume_taken_back_has_its_data_though_no_class_names_its_share)
+            .only_on_the_double("only root may move directories on a real share"),
     ]
 }
 
@@ -126,4 +129,31 @@ async fn a_volume_taken_back_does_not_wait_until_leftovers_are_gone(stage: Stage
     stage.event(&volume, "VolumeFailedDelete", &back).await;
     faults.clear(ignored);
     assert!(stage.dir(&dir).join("canary").is_file());
+}
+
+/// The process died after it had moved the directory away, and nothing but the volume itself tells of its share.
+async fn a_volume_taken_back_has_its_data_though_no_class_names_its_share(stage: Stage) {
+    let second = stage.world().second_share().folder(stage.namespace());
+    let parameters = json!({"share": second.path, "onDelete": "delete"});
+    let class = stage.class("second", parameters).await;
+    let provisioner = stage.start_with(&without_lock(&stage));
+    let volume = stage.provision("data", &class).await;
+    provisioner.kill();
+    let name = name_of(&volume);
+    let dir = format!("{}-data-{name}", stage.namespace());
+    let (at, hidden) = (second.dir.join(&dir), second.dir.join(HIDDEN));
+    std::fs::write(at.join("canary"), "").expect("a file");
+    std::fs::create_dir_all(&hidden).expect("the hidden folder");
+    std::fs::rename(&at, hidden.join(&name)).expect("moved away");
+    let (classes, params) = (stage.classes(), DeleteParams::default());
+    let deleted = classes.delete(&class, &params).await;
+    deleted.expect("the class");
+    stage.delete_claim("data").await;
+    stage.volume_is(&name, "Released").await;
+    let retained = json!({"spec": {"persistentVolumeReclaimPolicy": "Retain"}});
+    stage.patch_volume(&name, retained).await;
+    let _provisioner = stage.start_with(&without_lock(&stage));
+    let back = ["is back in", &dir];
+    stage.event(&name, "VolumeFailedDelete", &back).await;
+    assert!(at.join("canary").is_file());
 }
