@@ -3,7 +3,7 @@
 use super::apart::Apart;
 use super::peer::{Peer, Sending};
 use super::{Outcome, own_worker, words};
-use crate::series::median;
+use crate::series::{median, percentile};
 use crate::table::{Report, Table, number};
 use crate::world::World;
 
@@ -119,50 +119,10 @@ impl Bench<'_> {
                     parents,
                     count,
                 };
-                let rounds = (0..rounds)
+                let measured = (0..rounds)
                     .map(|_| self.round(&case, server.ages))
                     .collect::<anyhow::Result<Vec<_>>>()?;
-                let ours = || rounds.iter().map(|round| &round.ours);
-                let beside: Vec<(&Outcome, &Libnfs)> = rounds
-                    .iter()
-                    .filter_map(|round| Some((&round.ours, round.libnfs.as_ref()?)))
-                    .collect();
-                let plural = if parents == 1 { "parent" } else { "parents" };
-                let mut row = vec![
-                    format!("{depth}, {parents} {plural}"),
-                    middle(ours().map(Outcome::rate)),
-                    middle(ours().map(Outcome::microseconds)),
-                ];
-                if !beside.is_empty() {
-                    let what = format!("MKDIR on {name}, {depth} in flight, parents: {parents}");
-                    let ratios = beside
-                        .iter()
-                        .map(|(ours, libnfs)| ours.rate() / libnfs.rate());
-                    let ratio = (median(&ratios.collect::<Vec<_>>()) * 100.0).round() / 100.0;
-                    let itself = || beside.iter().map(|(_, libnfs)| libnfs.to_itself());
-                    let (low, high) = (itself().reduce(f64::min), itself().reduce(f64::max));
-                    row.extend([
-                        middle(beside.iter().map(|(_, libnfs)| libnfs.rate())),
-                        middle(beside.iter().map(|(_, libnfs)| libnfs.microseconds())),
-                        report.at_least(&what, ratio, AIM),
-                        format!(
-                            "{:.2} to {:.2}",
-                            low.unwrap_or(f64::NAN),
-                            high.unwrap_or(f64::NAN)
-                        ),
-                        middle(
-                            beside
-                                .iter()
-                                .map(|(ours, libnfs)| ours.rate() / libnfs.at_once.rate()),
-                        ),
-                        middle(
-                            beside
-                                .iter()
-                                .map(|(_, libnfs)| libnfs.at_once.microseconds()),
-                        ),
-                    ]);
-                }
-                table.row(row);
+                table.row(case.row(name, &measured, report));
             }
         }
         table.print();
@@ -206,6 +166,49 @@ impl Bench<'_> {
 // === impl Case ===
 
 impl Case<'_> {
+    fn row(&self, server: &str, rounds: &[Round], report: &mut Report) -> Vec<String> {
+        let parents = self.parents;
+        let plural = if parents == 1 { "parent" } else { "parents" };
+        let ours = || rounds.iter().map(|round| &round.ours);
+        let mut row = vec![
+            format!("{}, {parents} {plural}", self.depth),
+            middle(ours().map(Outcome::rate)),
+            middle(ours().map(Outcome::microseconds)),
+        ];
+        let beside: Vec<(&Outcome, &Libnfs)> = rounds
+            .iter()
+            .filter_map(|round| Some((&round.ours, round.libnfs.as_ref()?)))
+            .collect();
+        if beside.is_empty() {
+            return row;
+        }
+        let libnfs = || beside.iter().map(|(_, libnfs)| libnfs);
+        let ours_to = |rate: fn(&Libnfs) -> f64| {
+            let ratios = beside
+                .iter()
+                .map(|(ours, libnfs)| ours.rate() / rate(libnfs));
+            (median(&ratios.collect::<Vec<_>>()) * 100.0).round() / 100.0
+        };
+        let itself: Vec<f64> = libnfs().map(|libnfs| libnfs.to_itself()).collect();
+        let what = format!(
+            "MKDIR on {server}, {} in flight, parents: {parents}",
+            self.depth
+        );
+        row.extend([
+            middle(libnfs().map(|libnfs| libnfs.rate())),
+            middle(libnfs().map(|libnfs| libnfs.microseconds())),
+            report.at_least(&what, ours_to(Libnfs::rate), AIM),
+            format!(
+                "{:.2} to {:.2}",
+                percentile(&itself, 0.0),
+                percentile(&itself, 1.0)
+            ),
+            number(ours_to(|libnfs| libnfs.at_once.rate())),
+            middle(libnfs().map(|libnfs| libnfs.at_once.microseconds())),
+        ]);
+        row
+    }
+
     fn ours(&self) -> anyhow::Result<Outcome> {
         let [depth, parents, count] =
             [self.depth, self.parents, self.count].map(|number| number.to_string());
