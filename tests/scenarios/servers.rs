@@ -332,7 +332,7 @@ async fn knfsd_refusing_high_ports_says_so_on_the_claim(stage: Stage) {
 /// Something is mounted inside a volume on the server, and the export lets clients cross into it.
 async fn what_is_mounted_inside_a_volume_is_left_alone(stage: Stage) {
     let share = knfsd(&stage, "KNFSD_PATH").await;
-    let other = knfsd(&stage, "KNFSD_PATH_SMALL").await;
+    let other = knfsd(&stage, "KNFSD_PATH_TMPFS").await;
     let class = stage
         .class(
             "del",
