@@ -17,7 +17,10 @@ scenarios)
     export E2E_NFS_CALLS=1
     shift
     ;;
-bench) shift ;;
+bench)
+    shift
+    export E2E_SHARE_IN_MEMORY=1
+    ;;
 *)
     echo "run.sh: scenarios or bench?" >&2
     exit 2

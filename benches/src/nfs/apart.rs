@@ -11,7 +11,6 @@ use crate::world::World;
 #[derive(Debug)]
 pub(super) struct Apart {
     all: CpuSet,
-    others: CpuSet,
     servers: Vec<PathBuf>,
 }
 
@@ -33,21 +32,15 @@ impl Apart {
         let servers = ["nfs.pid", "knfsd.pid"].map(|name| world.dir.join(name));
         let apart = Self {
             all,
-            others,
             servers: servers.into(),
         };
-        apart.place_servers();
+        apart.place_servers(&others);
         sched_setaffinity(None, &own)?;
         Ok(Some(apart))
     }
 
-    /// Again, for one that was started anew.
-    pub(super) fn place_servers(&self) {
-        self.place_servers_on(&self.others);
-    }
-
     /// A server that is not there, or has just lost a thread, is none that is measured.
-    fn place_servers_on(&self, cpus: &CpuSet) {
+    fn place_servers(&self, cpus: &CpuSet) {
         for file in &self.servers {
             let text = std::fs::read_to_string(file).unwrap_or_default();
             let Some(pid) = text.split_whitespace().next() else {
@@ -71,7 +64,7 @@ impl Apart {
 
 impl Drop for Apart {
     fn drop(&mut self) {
-        self.place_servers_on(&self.all);
+        self.place_servers(&self.all);
         let _ = sched_setaffinity(None, &self.all);
     }
 }

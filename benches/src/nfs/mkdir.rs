@@ -37,36 +37,23 @@ struct Libnfs {
     at_once: Outcome,
 }
 
-/// A server of the world, and how it is made ready for a measurement.
+/// An export of the world.
 #[derive(Debug, Clone, Copy)]
 struct Server<'a> {
     name: &'a str,
     address: &'a str,
     path: &'a str,
-    /// nfs-ganesha answers ever more slowly the more directories came and went: whoever is measured finds it as fresh as the others did.
-    ages: bool,
-}
-
-/// What every measurement has in common.
-struct Bench<'a> {
-    world: &'a World,
-    apart: Option<Apart>,
-    peer: Option<Peer>,
 }
 
 pub(crate) fn run(world: &World, rounds: usize, report: &mut Report) -> anyhow::Result<()> {
-    let bench = Bench {
-        world,
-        apart: Apart::new(world)?,
-        peer: Peer::build()?,
-    };
+    let peer = Peer::build()?;
+    let _apart = Apart::new(world)?;
     let ganesha = Server {
         name: "nfs-ganesha",
         address: world.get("NFS_SERVER")?,
         path: world.get("NFS_PATH")?,
-        ages: true,
     };
-    bench.table(ganesha, rounds, report)?;
+    ganesha.table(peer.as_ref(), rounds, report)?;
     let knfsd = (
         world.find("KNFSD_SERVER"),
         world.find("KNFSD_PATH"),
@@ -81,9 +68,8 @@ pub(crate) fn run(world: &World, rounds: usize, report: &mut Report) -> anyhow::
             name,
             address,
             path,
-            ages: false,
         };
-        bench.table(server, rounds, report)?;
+        server.table(peer.as_ref(), rounds, report)?;
     }
     Ok(())
 }
@@ -92,11 +78,11 @@ fn middle(values: impl Iterator<Item = f64>) -> String {
     number(median(&values.collect::<Vec<_>>()))
 }
 
-// === impl Bench ===
+// === impl Server ===
 
-impl Bench<'_> {
-    fn table(&self, server: Server<'_>, rounds: usize, report: &mut Report) -> anyhow::Result<()> {
-        let name = server.name;
+impl Server<'_> {
+    fn table(&self, peer: Option<&Peer>, rounds: usize, report: &mut Report) -> anyhow::Result<()> {
+        let name = self.name;
         let title = format!("MKDIR/s on {name} (median of {rounds} rounds)");
         let head = [
             "in flight",
@@ -113,14 +99,14 @@ impl Bench<'_> {
         for parents in PARENTS {
             for (depth, count) in DEPTHS {
                 let case = Case {
-                    server: server.address,
-                    path: server.path,
+                    server: self.address,
+                    path: self.path,
                     depth,
                     parents,
                     count,
                 };
                 let measured = (0..rounds)
-                    .map(|_| self.round(&case, server.ages))
+                    .map(|_| case.round(peer))
                     .collect::<anyhow::Result<Vec<_>>>()?;
                 table.row(case.row(name, &measured, report));
             }
@@ -128,17 +114,16 @@ impl Bench<'_> {
         table.print();
         Ok(())
     }
+}
 
+// === impl Case ===
+
+impl Case<'_> {
     /// Ours between two of libnfs, so that a machine that slows down as it goes slows them alike.
-    fn round(&self, case: &Case<'_>, ages: bool) -> anyhow::Result<Round> {
-        let libnfs = |sending| {
-            self.make_ready(ages)?;
-            let peer = self.peer.as_ref();
-            peer.map(|peer| peer.mkdir(case, sending)).transpose()
-        };
+    fn round(&self, peer: Option<&Peer>) -> anyhow::Result<Round> {
+        let libnfs = |sending| peer.map(|peer| peer.mkdir(self, sending)).transpose();
         let before = libnfs(Sending::AsItDoes)?;
-        self.make_ready(ages)?;
-        let ours = case.ours()?;
+        let ours = self.ours()?;
         let (after, at_once) = (libnfs(Sending::AsItDoes)?, libnfs(Sending::AtOnce)?);
         let libnfs = before.zip(after).zip(at_once);
         Ok(Round {
@@ -151,21 +136,6 @@ impl Bench<'_> {
         })
     }
 
-    fn make_ready(&self, ages: bool) -> anyhow::Result<()> {
-        if ages {
-            self.world.sh(&["nfs", "stop"])?;
-            self.world.sh(&["nfs", "start"])?;
-            if let Some(apart) = &self.apart {
-                apart.place_servers();
-            }
-        }
-        Ok(())
-    }
-}
-
-// === impl Case ===
-
-impl Case<'_> {
     fn row(&self, server: &str, rounds: &[Round], report: &mut Report) -> Vec<String> {
         let parents = self.parents;
         let plural = if parents == 1 { "parent" } else { "parents" };
