@@ -246,25 +246,15 @@ fn leaving<'a>(provision: &Provision, leaving: &'a [Place]) -> Option<&'a Place>
 mod tests {
     use super::*;
     use crate::plan::mk::{
-        OURS, mk_claim, mk_class, mk_class_of, mk_place, mk_served, mk_share, mk_volume,
+        OURS, mk_claim, mk_class, mk_class_of, mk_place, mk_served, mk_share, mk_surroundings,
+        mk_volume,
     };
     use proptest::prelude::*;
     use serde_json::{Value, json};
 
     fn mk_plan(claim: &Claim, class: Option<&Class>) -> ClaimPlan {
         let served = mk_served(&["/data/nfs/fast", "/srv"]);
-        decide(
-            claim,
-            &Surroundings {
-                provisioner: OURS,
-                served: &served,
-                class,
-                class_may_follow: false,
-                volume_created: false,
-                volume: None,
-                leaving: &[],
-            },
-        )
+        decide(claim, &mk_surroundings(&served, class))
     }
 
     fn mk_provision(dir: &str) -> ClaimPlan {
@@ -390,13 +380,8 @@ mod tests {
     fn a_volume_that_exists_is_not_made_again() {
         let (served, class) = (mk_served(&[]), mk_class(&[]));
         let around = Surroundings {
-            provisioner: OURS,
-            served: &served,
-            class: Some(&class),
-            class_may_follow: false,
             volume_created: true,
-            volume: None,
-            leaving: &[],
+            ..mk_surroundings(&served, Some(&class))
         };
         assert_eq!(
             decide(&mk_claim(json!({})), &around),
@@ -429,13 +414,8 @@ mod tests {
         ] {
             let volume = mk_volume("pvc-u1", "/data/nfs/by-hand", changes.clone());
             let around = Surroundings {
-                provisioner: OURS,
-                served: &served,
-                class: Some(&class),
-                class_may_follow: false,
-                volume_created: false,
                 volume: Some(&volume),
-                leaving: &[],
+                ..mk_surroundings(&served, Some(&class))
             };
             let plan = decide(&mk_claim(json!({})), &around);
             let Some(holder) = taken_for else {
@@ -453,13 +433,8 @@ mod tests {
     fn a_class_that_may_follow_its_claim_is_waited_for() {
         let served = mk_served(&[]);
         let around = Surroundings {
-            provisioner: OURS,
-            served: &served,
-            class: None,
             class_may_follow: true,
-            volume_created: false,
-            volume: None,
-            leaving: &[],
+            ..mk_surroundings(&served, None)
         };
         assert_eq!(
             decide(&mk_claim(json!({})), &around),
@@ -479,13 +454,8 @@ mod tests {
         ] {
             let places = [mk_place("/data/nfs/z"), mk_place(leaving)];
             let around = Surroundings {
-                provisioner: OURS,
-                served: &served,
-                class: Some(&class),
-                class_may_follow: false,
-                volume_created: false,
-                volume: None,
                 leaving: &places,
+                ..mk_surroundings(&served, Some(&class))
             };
             let wait = ClaimPlan::Wait(Wait::DirectoryIsLeaving(mk_place(leaving)));
             assert_eq!(

@@ -1,5 +1,6 @@
 //! Fixtures for the tests of the rooms beside: objects as the API server would deliver them, parsed as the stores parse them.
 
+use crate::plan::claim::Surroundings;
 use crate::plan::class::ShareParams;
 use crate::plan::facts::{Claim, Class, Volume};
 use crate::plan::place::Place;
@@ -67,6 +68,22 @@ pub(super) fn mk_class_of(patch: Value) -> Class {
         json!({"metadata": {"name": "nfs-client"}, "provisioner": OURS, "reclaimPolicy": "Delete"});
     merge(&mut object, patch);
     Class::from_object(mk_object::<StorageClass>(object))
+}
+
+/// Around a claim: nothing but its class and what is served.
+pub(super) fn mk_surroundings<'a>(
+    served: &'a Served,
+    class: Option<&'a Class>,
+) -> Surroundings<'a> {
+    Surroundings {
+        provisioner: OURS,
+        served,
+        class,
+        class_may_follow: false,
+        volume_created: false,
+        volume: None,
+        leaving: &[],
+    }
 }
 
 /// A released volume of ours at a path on [`SERVER`], changed by a JSON merge patch.

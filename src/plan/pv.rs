@@ -110,23 +110,17 @@ fn annotations(parts: &Parts<'_>) -> BTreeMap<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::claim::{self, ClaimPlan, Surroundings};
+    use crate::plan::claim::{self, ClaimPlan};
     use crate::plan::facts::{Standing, Volume};
-    use crate::plan::mk::{OURS, SERVER, mk_claim, mk_class, mk_class_of, mk_object, mk_served};
+    use crate::plan::mk::{
+        OURS, SERVER, mk_claim, mk_class, mk_class_of, mk_object, mk_served, mk_surroundings,
+    };
     use k8s_openapi::api::core::v1::PersistentVolumeClaim;
     use serde_json::{Value, json};
 
     fn mk_volume_for(claim: &Claim, class: &Class, finalizer: bool) -> PersistentVolume {
         let served = mk_served(&[]);
-        let around = Surroundings {
-            provisioner: OURS,
-            served: &served,
-            class: Some(class),
-            class_may_follow: false,
-            volume_created: false,
-            volume: None,
-            leaving: &[],
-        };
+        let around = mk_surroundings(&served, Some(class));
         let ClaimPlan::Provision(provision) = claim::decide(claim, &around) else {
             panic!("no volume for {claim:?}")
         };
@@ -226,15 +220,7 @@ mod tests {
                 .unwrap();
             let claim = unbind(claim.clone(), &json!("1"));
             let (served, class) = (mk_served(&[]), mk_recorded_class("nfs-client"));
-            let around = Surroundings {
-                provisioner: OURS,
-                served: &served,
-                class: Some(&class),
-                class_may_follow: false,
-                volume_created: false,
-                volume: None,
-                leaving: &[],
-            };
+            let around = mk_surroundings(&served, Some(&class));
             let ClaimPlan::Refuse(refusal) = claim::decide(&claim, &around) else {
                 panic!("{name} is not refused")
             };
