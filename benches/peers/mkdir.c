@@ -1,10 +1,11 @@
 /* MKDIR through libnfs's asynchronous raw API: the yardstick for our own client.
  *
- *   mkdir SERVER PATH DEPTH PARENTS COUNT [nodelay]
+ *   mkdir SERVER PATH DEPTH PARENTS [nodelay]
  *
- * Makes COUNT directories, round robin under PARENTS new ones, with DEPTH calls in flight; one RPC a directory, no commit or
- * lookup besides. Then removes all of it, unmeasured, and says on standard output what our worker says too:
+ * Makes PARENTS directories. Then, for each line COUNT on standard input, COUNT more, round robin under those, with DEPTH calls in flight; one RPC a
+ * directory, no commit or lookup besides. Says of each line, on standard output, what our worker says too:
  *   {"count": calls, "seconds": wall clock, "cpu_seconds": user and system, "peak_mib": memory}
+ * At the end of its input it removes all of it, unmeasured.
  * Build: cc -O2 -o mkdir mkdir.c -lnfs (Debian: libnfs-dev 4.0)
  */
 #include <netinet/in.h>
@@ -30,7 +31,7 @@ struct nfs_fh {
     char *val;
 };
 
-/* libnfs 4.0 waits for ever for a portmapper that does not answer: the whole run ends by a signal. */
+/* libnfs 4.0 waits for ever for a portmapper that does not answer: what takes longer than LIMIT_S ends by a signal. */
 enum { LIMIT_S = 60, STALL_MS = 10000, HANDLE_MAX = 64, NAME_MAX_ = 16 };
 
 struct handle {
@@ -41,8 +42,8 @@ struct handle {
 
 static struct nfs_context *nfs;
 static struct handle *parents;
-static int parent_count, count, depth;
-static char (*names)[NAME_MAX_];
+static int parent_count, depth;
+static char name[NAME_MAX_];
 static int sent, answered;
 
 static void fail(const char *what, const char *why)
@@ -144,9 +145,16 @@ static nfs_fh3 parent_of(int index)
     return (nfs_fh3){.data = {parent->length, parent->bytes}};
 }
 
+/* Good until the next one: a call is put into words when it is made. */
+static char *name_of(int index)
+{
+    snprintf(name, sizeof name, "d%06d", index);
+    return name;
+}
+
 static int send_mkdir(struct rpc_context *rpc, int index)
 {
-    MKDIR3args args = {.where = {.dir = parent_of(index), .name = names[index]}};
+    MKDIR3args args = {.where = {.dir = parent_of(index), .name = name_of(index)}};
     args.attributes.mode.set_it = 1;
     args.attributes.mode.set_mode3_u.mode = 0777;
     return rpc_nfs3_mkdir_async(rpc, on_mkdir, &args, NULL);
@@ -154,17 +162,17 @@ static int send_mkdir(struct rpc_context *rpc, int index)
 
 static int send_rmdir(struct rpc_context *rpc, int index)
 {
-    RMDIR3args args = {.object = {.dir = parent_of(index), .name = names[index]}};
+    RMDIR3args args = {.object = {.dir = parent_of(index), .name = name_of(index)}};
     return rpc_nfs3_rmdir_async(rpc, on_rmdir, &args, NULL);
 }
 
-static void pass(int (*send)(struct rpc_context *, int), int in_flight)
+static void pass(int (*send)(struct rpc_context *, int), int first, int count, int in_flight)
 {
     struct rpc_context *rpc = nfs_get_rpc_context(nfs);
     sent = answered = 0;
     while (answered < count) {
         while (sent < count && sent - answered < in_flight) {
-            if (send(rpc, sent))
+            if (send(rpc, first + sent))
                 fail("send", rpc_get_error(rpc));
             sent++;
         }
@@ -172,16 +180,27 @@ static void pass(int (*send)(struct rpc_context *, int), int in_flight)
     }
 }
 
+/* Makes COUNT more, and says what that took. */
+static int slice(int made, int count)
+{
+    double since = now(), cpu_since = cpu();
+    pass(send_mkdir, made, count, depth);
+    double took = now() - since, cpu_took = cpu() - cpu_since;
+    printf("{\"count\": %d, \"seconds\": %.6f, \"cpu_seconds\": %.6f, \"peak_mib\": %.1f}\n", count, took, cpu_took,
+           peak_mib());
+    fflush(stdout);
+    return made + count;
+}
+
 int main(int argc, char **argv)
 {
-    bool nodelay = argc == 7 && strcmp(argv[6], "nodelay") == 0;
-    if (argc != 6 && !nodelay)
-        fail("usage", "mkdir SERVER PATH DEPTH PARENTS COUNT [nodelay]");
+    bool nodelay = argc == 6 && strcmp(argv[5], "nodelay") == 0;
+    if (argc != 5 && !nodelay)
+        fail("usage", "mkdir SERVER PATH DEPTH PARENTS [nodelay]");
     depth = atoi(argv[3]);
     parent_count = atoi(argv[4]);
-    count = atoi(argv[5]);
-    if (depth < 1 || parent_count < 1 || count < 1)
-        fail("usage", "DEPTH, PARENTS and COUNT are from 1 on");
+    if (depth < 1 || parent_count < 1)
+        fail("usage", "DEPTH and PARENTS are from 1 on");
     alarm(LIMIT_S);
     nfs = nfs_init_context();
     if (!nfs || nfs_mount(nfs, argv[1], argv[2]))
@@ -189,8 +208,7 @@ int main(int argc, char **argv)
     if (nodelay)
         send_at_once();
     parents = calloc(parent_count, sizeof *parents);
-    names = calloc(count, sizeof *names);
-    if (!parents || !names)
+    if (!parents)
         fail("start", "no memory");
 
     char path[64];
@@ -200,16 +218,16 @@ int main(int argc, char **argv)
             fail(path, nfs_get_error(nfs));
         lookup(path + 1, &parents[i]);
     }
-    for (int i = 0; i < count; i++)
-        snprintf(names[i], sizeof names[i], "d%06d", i);
 
-    double since = now(), cpu_since = cpu();
-    pass(send_mkdir, depth);
-    double took = now() - since, cpu_took = cpu() - cpu_since;
-    printf("{\"count\": %d, \"seconds\": %.6f, \"cpu_seconds\": %.6f, \"peak_mib\": %.1f}\n", count, took, cpu_took,
-           peak_mib());
+    int made = 0, count;
+    while (scanf("%d", &count) == 1) {
+        alarm(LIMIT_S);
+        made = slice(made, count);
+        alarm(0);
+    }
 
-    pass(send_rmdir, 32);
+    alarm(LIMIT_S);
+    pass(send_rmdir, 0, made, 32);
     for (int i = 0; i < parent_count; i++) {
         snprintf(path, sizeof path, "/libnfs-%d-%d", (int)getpid(), i);
         if (nfs_rmdir(nfs, path))

@@ -5,6 +5,7 @@ pub(crate) mod mkdir;
 pub(crate) mod mux;
 mod peer;
 pub(crate) mod remove;
+mod slices;
 pub(crate) mod worker;
 
 use std::process::{Command, Stdio};
@@ -12,7 +13,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 
-/// What a worker, ours or a peer, says at its end: one line of JSON.
+/// What a worker, ours or a peer, says of what it measured: one line of JSON.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 struct Outcome {
     /// Calls, or entries removed.
@@ -50,13 +51,15 @@ fn outcome(command: &mut Command) -> anyhow::Result<Outcome> {
     serde_json::from_slice(&output.stdout).with_context(|| format!("what {command:?} says"))
 }
 
-/// This program again, as a worker.
+/// This program again, as a worker that runs to its end.
 fn own_worker(words: &[String]) -> anyhow::Result<Outcome> {
-    outcome(
-        Command::new(std::env::current_exe()?)
-            .arg("worker")
-            .args(words),
-    )
+    outcome(&mut own_command(words)?)
+}
+
+fn own_command(words: &[String]) -> anyhow::Result<Command> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.arg("worker").args(words);
+    Ok(command)
 }
 
 fn words(words: &[&str]) -> Vec<String> {

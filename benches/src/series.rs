@@ -23,6 +23,16 @@ pub(crate) fn median(values: &[f64]) -> f64 {
     percentile(values, 0.5)
 }
 
+/// Between what, in 95 of 100 cases, the median lies of which `values` are a sample: no distribution is taken for granted, only that a value is as
+/// likely to be above it as below (sign test).
+pub(crate) fn between(values: &[f64]) -> (f64, f64) {
+    let count = u32::try_from(values.len()).map_or(f64::NAN, f64::from);
+    // Of n tosses 95 of 100 come out within 1.96 standard deviations, √n / 2 each, of n / 2.
+    let outside = ((count - 1.96 * count.sqrt()) / 2.0).floor().max(0.0);
+    let share = outside / (count - 1.0).max(1.0);
+    (percentile(values, share), percentile(values, 1.0 - share))
+}
+
 /// How often `count` goes into the time.
 pub(crate) fn rate(count: usize, time: Duration) -> f64 {
     u32::try_from(count).map_or(f64::NAN, f64::from) / time.as_secs_f64()
@@ -46,6 +56,15 @@ mod tests {
             [median(&[3.0, 1.0, 2.0]), median(&[])].map(|median| median.to_string()),
             ["2", "0"]
         );
+    }
+
+    #[test]
+    fn a_median_lies_between_values_that_come_closer_the_more_there_are() {
+        let values = |count: u32| (1..=count).map(f64::from).collect::<Vec<_>>();
+        let found = [1, 3, 30, 100].map(|count| between(&values(count)));
+        // Of 30 the 10th and the 21st, of 100 the 41st and the 60th: tables of the sign test.
+        let known = [(1.0, 1.0), (1.0, 3.0), (10.0, 21.0), (41.0, 60.0)];
+        assert_eq!(format!("{found:?}"), format!("{known:?}"));
     }
 
     #[test]

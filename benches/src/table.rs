@@ -17,7 +17,15 @@ pub(crate) struct Table {
 struct Aim {
     what: String,
     text: String,
-    met: bool,
+    verdict: Verdict,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Met,
+    /// Missed by less than the figure is certain.
+    Uncertain,
+    Missed,
 }
 
 // === impl Report ===
@@ -25,35 +33,71 @@ struct Aim {
 impl Report {
     /// `got` shall be `limit` or more; the text for a cell.
     pub(crate) fn at_least(&mut self, what: &str, got: f64, limit: f64) -> String {
-        self.aim(what, got, ">=", limit, got >= limit)
+        self.aim(what, got, ">=", limit, Verdict::of(got >= limit))
+    }
+
+    /// `got`, of which it is certain only that it is not above `at_most`, shall be `limit` or more; the text for a cell.
+    pub(crate) fn at_least_about(
+        &mut self,
+        what: &str,
+        got: f64,
+        at_most: f64,
+        limit: f64,
+    ) -> String {
+        let verdict = match Verdict::of(got >= limit) {
+            Verdict::Missed if at_most >= limit => Verdict::Uncertain,
+            verdict => verdict,
+        };
+        self.aim(what, got, ">=", limit, verdict)
     }
 
     /// `got` shall be `limit` or less; the text for a cell.
     pub(crate) fn at_most(&mut self, what: &str, got: f64, limit: f64) -> String {
-        self.aim(what, got, "<=", limit, got <= limit)
+        self.aim(what, got, "<=", limit, Verdict::of(got <= limit))
     }
 
-    fn aim(&mut self, what: &str, got: f64, relation: &str, limit: f64, met: bool) -> String {
+    fn aim(
+        &mut self,
+        what: &str,
+        got: f64,
+        relation: &str,
+        limit: f64,
+        verdict: Verdict,
+    ) -> String {
         let text = format!("{} (aim {relation} {limit})", number(got));
         self.aims.push(Aim {
             what: what.to_owned(),
             text: text.clone(),
-            met,
+            verdict,
         });
         text
     }
 
     /// Says what was missed. A miss is no failure of the run: other programs on the machine can cause it.
     pub(crate) fn finish(&self) {
-        let missed: Vec<&Aim> = self.aims.iter().filter(|aim| !aim.met).collect();
+        let of = |verdict| self.aims.iter().filter(move |aim| aim.verdict == verdict);
         println!(
             "\n{} of {} aims met",
-            self.aims.len() - missed.len(),
+            of(Verdict::Met).count(),
             self.aims.len()
         );
-        for aim in missed {
+        for aim in of(Verdict::Uncertain) {
+            println!(
+                "no difference that could be measured: {}: {}",
+                aim.what, aim.text
+            );
+        }
+        for aim in of(Verdict::Missed) {
             println!("missed: {}: {}", aim.what, aim.text);
         }
+    }
+}
+
+// === impl Verdict ===
+
+impl Verdict {
+    fn of(met: bool) -> Self {
+        if met { Self::Met } else { Self::Missed }
     }
 }
 

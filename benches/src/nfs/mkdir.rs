@@ -2,13 +2,16 @@
 
 use super::apart::Apart;
 use super::peer::{Peer, Sending};
-use super::{Outcome, own_worker, words};
-use crate::series::{median, percentile};
+use super::slices::Slices;
+use super::{Outcome, own_command, words};
+use crate::series::{between, median};
 use crate::table::{Report, Table, number};
 use crate::world::World;
 
-/// Calls in flight, and how many are made.
-const DEPTHS: [(usize, usize); 4] = [(1, 2_000), (8, 6_000), (32, 10_000), (128, 10_000)];
+/// Calls in flight, and how many are made at a time: some hundredths of a second.
+const DEPTHS: [(usize, usize); 4] = [(1, 100), (8, 500), (32, 800), (128, 800)];
+/// Turns of each client in a round.
+const TURNS: usize = 10;
 const PARENTS: [usize; 2] = [1, 16];
 /// Of libnfs's rate.
 const AIM: f64 = 1.0;
@@ -21,20 +24,21 @@ pub(super) struct Case<'a> {
     /// Calls in flight.
     pub(super) depth: usize,
     pub(super) parents: usize,
+    /// Calls in a turn.
     pub(super) count: usize,
 }
 
-/// What was measured in turn.
-struct Round {
-    ours: Outcome,
-    libnfs: Option<Libnfs>,
+/// The clients of a round, which take turns.
+struct Clients {
+    ours: Slices,
+    /// As it is, and with TCP_NODELAY.
+    libnfs: Option<(Slices, Slices)>,
 }
 
-/// libnfs, as it is and with TCP_NODELAY.
-struct Libnfs {
-    before: Outcome,
-    after: Outcome,
-    at_once: Outcome,
+/// What was measured one after the other.
+struct Turn {
+    ours: Outcome,
+    libnfs: Option<(Outcome, Outcome)>,
 }
 
 /// An export of the world.
@@ -83,7 +87,7 @@ fn middle(values: impl Iterator<Item = f64>) -> String {
 impl Server<'_> {
     fn table(&self, peer: Option<&Peer>, rounds: usize, report: &mut Report) -> anyhow::Result<()> {
         let name = self.name;
-        let title = format!("MKDIR/s on {name} (median of {rounds} rounds)");
+        let title = format!("MKDIR/s on {name} (median of {} turns)", rounds * TURNS);
         let head = [
             "in flight",
             "ours",
@@ -91,7 +95,7 @@ impl Server<'_> {
             "libnfs",
             "CPU µs",
             "ours to libnfs",
-            "libnfs to itself",
+            "between",
             "to it with NODELAY",
             "CPU µs",
         ];
@@ -105,9 +109,10 @@ impl Server<'_> {
                     parents,
                     count,
                 };
-                let measured = (0..rounds)
-                    .map(|_| case.round(peer))
-                    .collect::<anyhow::Result<Vec<_>>>()?;
+                let mut measured = Vec::new();
+                for _ in 0..rounds {
+                    measured.extend(case.round(peer)?);
+                }
                 table.row(case.row(name, &measured, report));
             }
         }
@@ -119,92 +124,85 @@ impl Server<'_> {
 // === impl Case ===
 
 impl Case<'_> {
-    /// Ours between two of libnfs, so that a machine that slows down as it goes slows them alike.
-    fn round(&self, peer: Option<&Peer>) -> anyhow::Result<Round> {
+    fn round(&self, peer: Option<&Peer>) -> anyhow::Result<Vec<Turn>> {
         let libnfs = |sending| peer.map(|peer| peer.mkdir(self, sending)).transpose();
-        let before = libnfs(Sending::AsItDoes)?;
-        let ours = self.ours()?;
-        let (after, at_once) = (libnfs(Sending::AsItDoes)?, libnfs(Sending::AtOnce)?);
-        let libnfs = before.zip(after).zip(at_once);
-        Ok(Round {
-            ours,
-            libnfs: libnfs.map(|((before, after), at_once)| Libnfs {
-                before,
-                after,
-                at_once,
-            }),
-        })
+        let (libnfs, at_once) = (libnfs(Sending::AsItDoes)?, libnfs(Sending::AtOnce)?);
+        let mut clients = Clients {
+            ours: self.ours()?,
+            libnfs: libnfs.zip(at_once),
+        };
+        let turns = (0..TURNS)
+            .map(|turn| clients.turn(self.count, turn % 2 == 0))
+            .collect();
+        clients.finish()?;
+        turns
     }
 
-    fn row(&self, server: &str, rounds: &[Round], report: &mut Report) -> Vec<String> {
+    fn row(&self, server: &str, turns: &[Turn], report: &mut Report) -> Vec<String> {
         let parents = self.parents;
         let plural = if parents == 1 { "parent" } else { "parents" };
-        let ours = || rounds.iter().map(|round| &round.ours);
+        let ours = || turns.iter().map(|turn| &turn.ours);
         let mut row = vec![
             format!("{}, {parents} {plural}", self.depth),
             middle(ours().map(Outcome::rate)),
             middle(ours().map(Outcome::microseconds)),
         ];
-        let beside: Vec<(&Outcome, &Libnfs)> = rounds
+        let libnfs: Vec<&(Outcome, Outcome)> = turns
             .iter()
-            .filter_map(|round| Some((&round.ours, round.libnfs.as_ref()?)))
+            .filter_map(|turn| turn.libnfs.as_ref())
             .collect();
-        if beside.is_empty() {
+        if libnfs.is_empty() {
             return row;
         }
-        let libnfs = || beside.iter().map(|(_, libnfs)| libnfs);
-        let ours_to = |rate: fn(&Libnfs) -> f64| {
-            let ratios = beside
-                .iter()
-                .map(|(ours, libnfs)| ours.rate() / rate(libnfs));
-            (median(&ratios.collect::<Vec<_>>()) * 100.0).round() / 100.0
+        let to = |other: fn(&(Outcome, Outcome)) -> &Outcome| {
+            let ratios = ours().zip(&libnfs);
+            let ratios = ratios.map(|(ours, libnfs)| ours.rate() / other(libnfs).rate());
+            ratios.collect::<Vec<_>>()
         };
-        let itself: Vec<f64> = libnfs().map(|libnfs| libnfs.to_itself()).collect();
+        let ratios = to(|libnfs| &libnfs.0);
+        let ((low, high), ratio) = (between(&ratios), (median(&ratios) * 100.0).round() / 100.0);
         let what = format!(
             "MKDIR on {server}, {} in flight, parents: {parents}",
             self.depth
         );
         row.extend([
-            middle(libnfs().map(|libnfs| libnfs.rate())),
-            middle(libnfs().map(|libnfs| libnfs.microseconds())),
-            report.at_least(&what, ours_to(Libnfs::rate), AIM),
-            format!(
-                "{:.2} to {:.2}",
-                percentile(&itself, 0.0),
-                percentile(&itself, 1.0)
-            ),
-            number(ours_to(|libnfs| libnfs.at_once.rate())),
-            middle(libnfs().map(|libnfs| libnfs.at_once.microseconds())),
+            middle(libnfs.iter().map(|libnfs| libnfs.0.rate())),
+            middle(libnfs.iter().map(|libnfs| libnfs.0.microseconds())),
+            report.at_least_about(&what, ratio, high, AIM),
+            format!("{low:.2} to {high:.2}"),
+            number(median(&to(|libnfs| &libnfs.1))),
+            middle(libnfs.iter().map(|libnfs| libnfs.1.microseconds())),
         ]);
         row
     }
 
-    fn ours(&self) -> anyhow::Result<Outcome> {
-        let [depth, parents, count] =
-            [self.depth, self.parents, self.count].map(|number| number.to_string());
-        own_worker(&words(&[
-            "mkdir",
-            self.server,
-            self.path,
-            &depth,
-            &parents,
-            &count,
-        ]))
+    fn ours(&self) -> anyhow::Result<Slices> {
+        let [depth, parents] = [self.depth, self.parents].map(|number| number.to_string());
+        let words = words(&["mkdir", self.server, self.path, &depth, &parents]);
+        Slices::start(own_command(&words)?, self.count)
     }
 }
 
-// === impl Libnfs ===
+// === impl Clients ===
 
-impl Libnfs {
-    fn rate(&self) -> f64 {
-        f64::midpoint(self.before.rate(), self.after.rate())
+impl Clients {
+    /// One slice of each, ours first or libnfs: what slows down as it goes, or comes after the other's work, is so for both.
+    fn turn(&mut self, count: usize, ours_first: bool) -> anyhow::Result<Turn> {
+        let ours = ours_first.then(|| self.ours.next(count)).transpose()?;
+        let libnfs = match &mut self.libnfs {
+            Some((libnfs, at_once)) => Some((libnfs.next(count)?, at_once.next(count)?)),
+            None => None,
+        };
+        let ours = ours.map_or_else(|| self.ours.next(count), Ok)?;
+        Ok(Turn { ours, libnfs })
     }
 
-    fn microseconds(&self) -> f64 {
-        f64::midpoint(self.before.microseconds(), self.after.microseconds())
-    }
-
-    fn to_itself(&self) -> f64 {
-        self.after.rate() / self.before.rate()
+    fn finish(self) -> anyhow::Result<()> {
+        self.ours.finish()?;
+        if let Some((libnfs, at_once)) = self.libnfs {
+            libnfs.finish()?;
+            at_once.finish()?;
+        }
+        Ok(())
     }
 }

@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::{Context, bail};
 
 use super::mkdir::Case;
-use super::{Outcome, outcome};
+use super::slices::Slices;
 
 /// The program, built.
 #[derive(Debug)]
@@ -52,20 +52,21 @@ impl Peer {
         }
     }
 
-    /// A run that hangs while it mounts, as libnfs can, ends itself and is repeated once.
-    pub(super) fn mkdir(&self, case: &Case<'_>, sending: Sending) -> anyhow::Result<Outcome> {
-        let numbers = [case.depth, case.parents, case.count].map(|number| number.to_string());
-        let run = || {
+    /// One that hangs while it mounts, as libnfs can, ends itself and is started once more.
+    pub(super) fn mkdir(&self, case: &Case<'_>, sending: Sending) -> anyhow::Result<Slices> {
+        let start = || {
             let mut command = Command::new(&self.0);
-            command.args([case.server, case.path]).args(&numbers);
+            command
+                .args([case.server, case.path])
+                .args([case.depth, case.parents].map(|number| number.to_string()));
             if sending == Sending::AtOnce {
                 command.arg("nodelay");
             }
-            outcome(&mut command)
+            Slices::start(command, case.count)
         };
-        run().or_else(|error| {
-            println!("once more: {error}");
-            run()
+        start().or_else(|error| {
+            println!("once more: {error:#}");
+            start()
         })
     }
 }

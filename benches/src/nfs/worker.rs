@@ -1,4 +1,4 @@
-//! One measurement of our client, in a process of its own. Says its [`Outcome`] on standard output.
+//! One measurement of our client, in a process of its own. Says each [`Outcome`] on standard output, a line of JSON.
 
 use std::time::{Duration, Instant};
 
@@ -19,13 +19,12 @@ pub(crate) struct Worker {
 
 #[derive(Debug, Subcommand)]
 enum Task {
-    /// MKDIR, spread over some parents
+    /// MKDIR, spread over some parents: for each line of standard input as many as it says, and an outcome
     Mkdir {
         #[command(flatten)]
         share: Share,
         depth: usize,
         parents: usize,
-        count: usize,
     },
     /// Removal of a tree
     Remove {
@@ -74,8 +73,7 @@ impl Worker {
                 share,
                 depth,
                 parents,
-                count,
-            } => mkdir(&share.open(depth), depth, parents, count).await?,
+            } => return mkdir(&share.open(depth), depth, parents).await,
             Task::Remove { share, depth, dir } => remove(&share.open(depth), &dir).await?,
             Task::Null {
                 share,
@@ -92,17 +90,16 @@ impl Worker {
                 watch.stop(count)?
             }
         };
-        println!("{}", serde_json::to_string(&outcome)?);
-        Ok(())
+        say(&outcome)
     }
 }
 
-async fn mkdir(
-    export: &Export,
-    depth: usize,
-    parents: usize,
-    count: usize,
-) -> anyhow::Result<Outcome> {
+fn say(outcome: &Outcome) -> anyhow::Result<()> {
+    println!("{}", serde_json::to_string(outcome)?);
+    Ok(())
+}
+
+async fn mkdir(export: &Export, depth: usize, parents: usize) -> anyhow::Result<()> {
     // Right under the share's root, as libnfs's are: ext4 spreads such directories over the disk, and those below them it does not.
     let parents: Vec<SubDir> = (0..parents)
         .map(|parent| SubDir::parse(&format!("mkdir-{}-{parent}", std::process::id())))
@@ -110,21 +107,29 @@ async fn mkdir(
     for parent in &parents {
         export.create_dir_all(parent, 0o777).await?;
     }
-    let dirs: Vec<SubDir> = (0..count)
-        .zip(parents.iter().cycle())
-        .map(|(index, parent)| parent.join(&format!("d{index:06}")))
-        .collect::<Result<_, _>>()?;
-    let watch = Stopwatch::start()?;
-    stream::iter(dirs)
-        .map(|dir| async move { export.create_dir_all(&dir, 0o777).await })
-        .buffer_unordered(depth)
-        .try_for_each(|_| std::future::ready(Ok(())))
-        .await?;
-    let outcome = watch.stop(count)?;
+    let mut names = 0_u32..;
+    // Between two lines nothing is in flight, so that nothing waits for this thread while it waits for a line.
+    let mut line = String::new();
+    while std::io::stdin().read_line(&mut line)? > 0 {
+        let count: usize = line.trim().parse().context("how many?")?;
+        let dirs: Vec<SubDir> = (&mut names)
+            .take(count)
+            .zip(parents.iter().cycle())
+            .map(|(index, parent)| parent.join(&format!("d{index:06}")))
+            .collect::<Result<_, _>>()?;
+        let watch = Stopwatch::start()?;
+        stream::iter(dirs)
+            .map(|dir| async move { export.create_dir_all(&dir, 0o777).await })
+            .buffer_unordered(depth)
+            .try_for_each(|_| std::future::ready(Ok(())))
+            .await?;
+        say(&watch.stop(count)?)?;
+        line.clear();
+    }
     for parent in &parents {
         export.remove_dir_all(parent).await?;
     }
-    Ok(outcome)
+    Ok(())
 }
 
 async fn remove(export: &Export, dir: &str) -> anyhow::Result<Outcome> {
