@@ -13,6 +13,10 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+use tokio::{
+    runtime::{Builder, Runtime},
+    task::JoinError,
+};
 use tracing::error;
 
 pub mod args;
@@ -51,6 +55,25 @@ pub fn command(line: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
+/// Threads for work that mostly waits: as many as there are processors, but on a large node no more than that.
+const THREADS_MAX: usize = 4;
+
+fn threads() -> std::io::Result<Runtime> {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    Builder::new_multi_thread()
+        .worker_threads(processors.min(THREADS_MAX))
+        .enable_all()
+        .build()
+}
+
+/// Runs `work` where the connections' tasks run: each call made on this thread would cross to another one and back.
+fn on_a_worker<F>(runtime: &Runtime, work: F) -> Result<F::Output, JoinError>
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    runtime.block_on(runtime.spawn(work))
+}
+
 fn start(config: Config) -> ExitCode {
     if let Err(error) = telemetry::log::init(&config.log) {
         eprintln!("nfs-subdir-external-provisioner: {error}");
@@ -58,17 +81,15 @@ fn start(config: Config) -> ExitCode {
     }
     // Threads inherit it, so before there are any.
     process::privilege::take_up();
-    let runtime = match tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-    {
+    let runtime = match threads() {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("nfs-subdir-external-provisioner: cannot start threads: {error}");
             return ExitCode::FAILURE;
         }
     };
-    let outcome = runtime.block_on(process::run_until_signalled(config));
+    let outcome = on_a_worker(&runtime, process::run_until_signalled(config))
+        .unwrap_or_else(|error| Err(RunError::Ended(Some(error))));
     // A second signal ends the process at once, whatever is still under way.
     runtime.shutdown_background();
     match outcome {
@@ -81,5 +102,19 @@ fn start(config: Config) -> ExitCode {
             error!(reason = telemetry::log::chain(&error), "stopped");
             ExitCode::FAILURE
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_process_runs_on_one_of_a_few_workers() {
+        let runtime = threads().unwrap();
+        assert!((1..=THREADS_MAX).contains(&runtime.metrics().num_workers()));
+        let here = std::thread::current().id();
+        let there = on_a_worker(&runtime, async { std::thread::current().id() }).unwrap();
+        assert_ne!(here, there);
     }
 }
