@@ -1,7 +1,7 @@
 //! Events on claims, volumes and the lock, written in the background.
 //!
 //! ```text
-//! publish ──> Book (bounded, repeats counted) ──> Writer (8 at a time) ──> POST | PATCH events
+//! publish ──> Book (bounded, repeats counted) ──> Writer (8 at a time, 1 for an object) ──> POST | PATCH events
 //! ```
 //! Publishing never waits and never fails: what does not fit is counted and forgotten, because an event must not stand in the
 //! way of the work it tells of. The writer asks for no more than `create` and `patch` on core events, as the Go provisioner does.

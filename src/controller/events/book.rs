@@ -126,7 +126,8 @@ impl Book {
                 count: entry.total,
                 last: entry.last,
             }),
-            None => Step::Wait(self.shelf.first_due()),
+            // What is due by now waits for a request that is in flight, whose end is no matter of time.
+            None => Step::Wait(self.shelf.first_due().filter(|&at| at > now)),
         }
     }
 

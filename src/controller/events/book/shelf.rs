@@ -17,7 +17,8 @@ pub(super) struct Shelf {
     due: BTreeSet<(Instant, Key)>,
     /// By when they became idle.
     idle: BTreeMap<u64, Key>,
-    writing: usize,
+    /// A few.
+    writing: Vec<Key>,
     ticks: u64,
 }
 
@@ -80,7 +81,7 @@ impl Shelf {
     }
 
     pub(super) fn writing(&self) -> usize {
-        self.writing
+        self.writing.len()
     }
 
     /// Puts in an event that is not known yet.
@@ -108,7 +109,8 @@ impl Shelf {
         self.due.first().map(|&(at, _)| at)
     }
 
-    /// Takes the next event to write: what is new before what is only counted.
+    /// Takes the next event to write: what is new before what is only counted. The events of one object go one after the other, so that they are
+    /// there in the order in which things happened.
     pub(super) fn start(&mut self, now: Instant) -> Option<(Key, &Entry)> {
         let due = || {
             self.due
@@ -117,8 +119,19 @@ impl Shelf {
                 .map(|&(_, key)| key)
         };
         let key = self.fresh.front().copied().or_else(due)?;
+        if self.is_told_of(key) {
+            return None;
+        }
         self.restage(key, Stage::Writing);
         self.entries.get(&key).map(|entry| (key, entry))
+    }
+
+    /// Whether another event of the same object is being written.
+    fn is_told_of(&self, key: Key) -> bool {
+        let object = |key| Some(&self.entries.get(key)?.body.event.regarding.uid);
+        self.writing
+            .iter()
+            .any(|writing| object(writing) == object(&key))
     }
 
     pub(super) fn schedule(&mut self, key: Key, at: Instant) {
@@ -152,7 +165,7 @@ impl Shelf {
         match to {
             Stage::Fresh => self.fresh.push_back(key),
             Stage::Due(at) => drop(self.due.insert((at, key))),
-            Stage::Writing => self.writing += 1,
+            Stage::Writing => self.writing.push(key),
             Stage::Idle(tick) => drop(self.idle.insert(tick, key)),
         }
     }
@@ -162,7 +175,7 @@ impl Shelf {
             Stage::Fresh if self.fresh.front() == Some(&key) => drop(self.fresh.pop_front()),
             Stage::Fresh => self.fresh.retain(|&fresh| fresh != key),
             Stage::Due(at) => drop(self.due.remove(&(at, key))),
-            Stage::Writing => self.writing -= 1,
+            Stage::Writing => self.writing.retain(|&writing| writing != key),
             Stage::Idle(tick) => drop(self.idle.remove(&tick)),
         }
     }

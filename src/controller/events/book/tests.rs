@@ -33,6 +33,14 @@ fn publish(book: &mut Book, object: &str, now: Instant) {
     book.publish(mk_event(object, Kind::Warning), now, Timestamp::UNIX_EPOCH);
 }
 
+fn publish_another(book: &mut Book, object: &str, now: Instant) {
+    let event = Event {
+        message: "another".into(),
+        ..mk_event(object, Kind::Warning)
+    };
+    book.publish(event, now, Timestamp::UNIX_EPOCH);
+}
+
 fn job(book: &mut Book, now: Instant) -> Job {
     match book.next(now) {
         Step::Write(job) => job,
@@ -97,15 +105,10 @@ fn an_event_that_is_being_written_is_not_written_twice_at_once() {
 fn another_message_is_another_object() {
     let (mut book, now) = (mk_book(8, 8), Instant::now());
     publish(&mut book, "a", now);
-    book.publish(
-        Event {
-            message: "other".into(),
-            ..mk_event("a", Kind::Warning)
-        },
-        now,
-        Timestamp::UNIX_EPOCH,
-    );
-    let (one, two) = (job(&mut book, now), job(&mut book, now));
+    publish_another(&mut book, "a", now);
+    let one = job(&mut book, now);
+    book.done(&one, Outcome::Written, now);
+    let two = job(&mut book, now);
     assert!(one.create && two.create);
     assert_ne!(one.body.name, two.body.name);
 }
@@ -292,6 +295,37 @@ fn nothing_is_written_where_events_are_not_allowed() {
     publish(&mut book, "a", now);
     assert_eq!(wait(&mut book, now), None);
     assert_eq!(book.counts().dropped, 1);
+}
+
+#[test]
+fn the_events_of_one_object_are_written_one_after_the_other() {
+    let (mut book, now) = (mk_book(8, 8), Instant::now());
+    publish(&mut book, "a", now);
+    publish_another(&mut book, "a", now);
+    publish(&mut book, "b", now);
+    let first = job(&mut book, now);
+    assert_eq!(wait(&mut book, now), None);
+    book.done(&first, Outcome::Written, now);
+    let others = [job(&mut book, now), job(&mut book, now)];
+    let names = others
+        .each_ref()
+        .map(|job| job.body.event.regarding.name.as_str());
+    assert_eq!(names, ["a", "b"]);
+}
+
+#[test]
+fn a_count_that_is_due_waits_for_the_request_about_its_object_and_for_no_time() {
+    let (mut book, now) = (mk_book(8, 8), Instant::now());
+    publish(&mut book, "a", now);
+    let create = job(&mut book, now);
+    book.done(&create, Outcome::Written, now);
+    publish(&mut book, "a", now);
+    let due = now + REPEAT;
+    publish_another(&mut book, "a", due);
+    let another = job(&mut book, due);
+    assert_eq!(wait(&mut book, due), None);
+    book.done(&another, Outcome::Written, due);
+    assert_eq!(job(&mut book, due).count, 2);
 }
 
 #[test]
