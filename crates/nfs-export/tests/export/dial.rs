@@ -4,12 +4,14 @@ use std::{
 };
 
 use nfs_export::{Cause, Export, Options, Recovery, State, Target, mountstat3};
+use rustix::thread::{CapabilitySet, CapabilitySets};
 use testkit::nfs::{AcceptError, Credential, Effect, Ports, Procedure, Rule};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
 };
 
+use crate::logs::Logs;
 use crate::world::{CAP, down, mk_lab, mk_lab_with, sub, up};
 
 fn zero() -> Ports {
@@ -130,6 +132,47 @@ async fn a_secure_export_refuses_an_ordinary_port_and_the_error_says_what_to_cha
     // The administrator does so, and the share comes up by itself.
     lab.server.set_require_reserved_ports(false);
     up(&export).await;
+}
+
+/// Takes the right to bind ports below 1024 from this thread; whether that makes a difference here.
+fn gives_up_reserved_ports() -> bool {
+    let held = rustix::thread::capabilities(None).unwrap();
+    let left = CapabilitySets {
+        effective: held.effective - CapabilitySet::NET_BIND_SERVICE,
+        ..held
+    };
+    rustix::thread::set_capabilities(None, left).unwrap();
+    let first = std::fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start").unwrap();
+    first.trim().parse::<u16>().unwrap() >= 1024
+}
+
+#[test]
+fn without_the_right_to_a_reserved_port_an_ordinary_one_is_taken_and_that_is_said_once() {
+    // On a thread of its own, which is what the right is lost to.
+    let test = || {
+        if !gives_up_reserved_ports() {
+            println!("left out: everybody may bind every port here");
+            return;
+        }
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        runtime.enable_all().build().unwrap().block_on(async {
+            let mut lab = mk_lab().await;
+            let (logs, _recording) = Logs::record();
+            let export = lab.export(Options::default());
+            export.probe().await.unwrap();
+            lab.server.restart().await.unwrap();
+            // The first one may still meet the connection that is gone.
+            let _ = export.probe().await;
+            export.probe().await.unwrap();
+            let calls = lab.server.log().calls();
+            let mounts = calls.iter().filter(|call| call.procedure == Procedure::MNT);
+            assert!(mounts.count() >= 2);
+            assert!(calls.iter().all(|call| call.peer.port() >= 1024));
+            let said = logs.with("no port below 1024 can be bound");
+            assert_eq!(said.len(), 1, "{said:?}");
+        });
+    };
+    std::thread::spawn(test).join().unwrap();
 }
 
 #[tokio::test]
