@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use jiff::Timestamp;
-use kube::api::ListParams;
+use kube::api::{DeleteParams, ListParams, PostParams};
 use serde_json::json;
 use testkit::nfs::{Procedure, nfsstat3};
 use tokio::time::{Instant, sleep_until};
@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep_until};
 use super::ledger::{Ledger, Standstill};
 use super::{Terms, identity, leads, stands_by_warm};
 use crate::expect::eventually_within;
-use crate::fixtures::mk_volume;
+use crate::fixtures::{mk_claim, mk_volume};
 use crate::provisioner::{Provisioner, Settings};
 use crate::scenario::Scenario;
 use crate::stage::{Stage, name_of};
@@ -145,22 +145,51 @@ async fn works_on(stage: &Stage, class: &str, right: Provisioner, wrong: Provisi
 }
 
 /// Creates claims, ten at a time, and deletes the first fifth, each once it is bound: how many. Requests that the frozen server leaves unanswered are
-/// waited for.
+/// waited for, and those that have timed out inside it are sent again.
 async fn ask_for_claims(stage: &Stage, class: &str) -> usize {
+    let claims = stage.claims();
     let some = (0..10).map(async |part| {
         let mut deleted = 0;
         for number in (part..CLAIMS).step_by(10) {
             let name = format!("data-{number}");
-            stage.claim(&name, class).await;
+            let claim = mk_claim(&name, class);
+            accepted(409, async || {
+                claims
+                    .create(&PostParams::default(), &claim)
+                    .await
+                    .map(drop)
+            })
+            .await;
             if number < CLAIMS / 5 {
                 stage.bound_within(CAP, &name).await;
-                stage.delete_claim(&name).await;
+                accepted(404, async || {
+                    claims
+                        .delete(&name, &DeleteParams::default())
+                        .await
+                        .map(drop)
+                })
+                .await;
                 deleted += 1;
             }
         }
         deleted
     });
     join_all(some).await.into_iter().sum()
+}
+
+/// Sends a request until it is accepted. A server that has stood still answers some with 500 ("resource quota evaluation timed out") or 504, and may have
+/// done what they asked: the next one finds `done` then.
+async fn accepted(done: u16, send: impl AsyncFn() -> kube::Result<()>) {
+    eventually_within(CAP, "a request is accepted", async || match send().await {
+        Err(kube::Error::Api(status)) if status.code >= 500 => {
+            println!("sent again: {}", status.message);
+            None
+        }
+        Err(kube::Error::Api(status)) if status.code == done => Some(()),
+        Err(error) => panic!("a request was refused: {error}"),
+        Ok(()) => Some(()),
+    })
+    .await;
 }
 
 /// Directories of the class's volumes.
