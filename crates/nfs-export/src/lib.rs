@@ -49,7 +49,7 @@
 //!
 //! - **A lost connection.** Calls without an answer are sent again on the next one, with the same xid and if possible from the same port, so
 //!   that the server's duplicate-request cache can know them. Where it does not, EXIST for MKDIR of a directory, NOENT for REMOVE and
-//!   RMDIR, and a RENAME whose target is there and whose source is gone count as done. After three losses the caller is told.
+//!   RMDIR, and a RENAME whose target is there and whose source is gone count as done. A call survives three losses; at the fourth its caller is told.
 //! - **Stale handles.** The path is walked again; then the export is mounted again; then the caller is told.
 //! - **JUKEBOX.** Asked again, more and more slowly, for 30 s.
 //! - **Deadlines.** A call has [`Options::deadline`] from when its last byte was sent. One that passes it ends; when nothing at all has arrived
@@ -122,7 +122,8 @@
 //! | any other `auth_stat` | TellUser |
 //! | name not resolved | Reconnect |
 //! | no connection | Reconnect |
-//! | a service without an answer | BackOff |
+//! | a service that does not answer in time | BackOff |
+//! | a service that hangs up | Reconnect |
 //! | program not registered | BackOff |
 //! | no AUTH_SYS among the flavors | TellUser |
 //! | connection closed | Reconnect |

@@ -260,8 +260,12 @@ mod tests {
                 },
             ),
             (
-                "a service without an answer",
+                "a service that does not answer in time",
                 Cause::TimedOut(Duration::ZERO).at("portmapper", address),
+            ),
+            (
+                "a service that hangs up",
+                Cause::Lost(Arc::new(Broken::Closed)).at("portmapper", address),
             ),
             (
                 "program not registered",
@@ -324,7 +328,7 @@ mod tests {
         let rows: BTreeMap<_, _> = all()
             .map(|(name, cause)| (name, format!("{:?}", cause.recovery())))
             .collect();
-        assert_eq!(rows.len(), 29 + 10 + 15 + 9 + 11);
+        assert_eq!(rows.len(), 29 + 10 + 15 + 9 + 12);
         assert_eq!(rows, documented());
     }
 
