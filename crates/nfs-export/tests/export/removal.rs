@@ -7,7 +7,10 @@ use std::{
 use std::time::Duration;
 
 use nfs_export::{Cause, Options, Progress, Recovery, Removed, nfsstat3};
-use rustix::fs::{Mode, OFlags, mkdirat, openat};
+use rustix::{
+    fs::{CWD, FileType, Mode, OFlags, makedev, mkdirat, mknodat, openat},
+    io::Errno,
+};
 use testkit::nfs::{Effect, Procedure, Rule};
 
 use crate::world::{mk_lab, mk_world, sub};
@@ -17,6 +20,26 @@ fn mk_files(dir: &Path, count: usize) {
     for n in 0..count {
         std::fs::write(dir.join(format!("file-{n}")), "").unwrap();
     }
+}
+
+/// A fifo, and the two kinds of device where this process may make them; how many.
+fn mk_nodes(dir: &Path) -> u64 {
+    let mode = Mode::from_raw_mode(0o644);
+    mknodat(CWD, dir.join("fifo"), FileType::Fifo, mode, 0).unwrap();
+    // What Linux has as /dev/null and /dev/loop0.
+    let devices = [
+        ("character", FileType::CharacterDevice, makedev(1, 3)),
+        ("block", FileType::BlockDevice, makedev(7, 0)),
+    ];
+    let mut made = 1;
+    for (name, kind, number) in devices {
+        match mknodat(CWD, dir.join(name), kind, mode, number) {
+            Ok(()) => made += 1,
+            Err(Errno::PERM) => println!("left out: a {name} device may not be made here"),
+            Err(error) => panic!("{name}: {error}"),
+        }
+    }
+    made
 }
 
 #[tokio::test]
@@ -33,6 +56,7 @@ async fn a_tree_goes_with_all_kinds_of_entries() {
     std::fs::create_dir(tree.join(OsStr::from_bytes(b"dir\xfe"))).unwrap();
     std::fs::write(tree.join("x".repeat(255)), "").unwrap();
     let _socket = UnixListener::bind(tree.join("socket")).unwrap();
+    let nodes = mk_nodes(&tree);
     let progress = Progress::default();
     let removed = world
         .export
@@ -43,12 +67,12 @@ async fn a_tree_goes_with_all_kinds_of_entries() {
         removed,
         Removed {
             directories: 5,
-            files: 18
+            files: 18 + nodes
         }
     );
     assert_eq!(progress.removed(), removed);
     assert!(!tree.exists() && world.real("outside/kept").exists());
-    assert_eq!(world.export.stats().entries_removed(), 23);
+    assert_eq!(world.export.stats().entries_removed(), 23 + nodes);
     assert_eq!(world.export.stats().removals(), 0);
 }
 

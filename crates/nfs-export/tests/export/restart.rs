@@ -101,6 +101,49 @@ async fn bad_handles_are_remounted_a_bounded_number_of_times() {
 }
 
 #[tokio::test]
+async fn a_bad_handle_is_walked_to_again_and_a_second_one_is_mounted_again() {
+    for (bad, remounts) in [(1, 0), (2, 1)] {
+        let lab = mk_lab().await;
+        let export = lab.export(Options::default());
+        export.create_dir_all(&sub("ns"), 0o777).await.unwrap();
+        lab.server.log().clear();
+        let status = Effect::Status(nfsstat3::NFS3ERR_BADHANDLE);
+        let rule = Rule::on(Procedure::MKDIR, status).named("a").times(bad);
+        lab.server.faults().inject(rule);
+        let made = export.create_dir_all(&sub("ns/a"), 0o777).await;
+        assert_eq!(made.unwrap(), Created::New);
+        let log = lab.server.log();
+        assert_eq!(log.count(Procedure::LOOKUP) as u64, 1 + bad);
+        assert_eq!(log.count(Procedure::MNT) as u64, remounts);
+        let stats = export.stats();
+        assert_eq!((stats.remounts(), stats.reconnects()), (remounts, 0));
+        // And from then on nothing is left of it.
+        log.clear();
+        export.create_dir_all(&sub("ns/b"), 0o777).await.unwrap();
+        assert_eq!(log.total(), 1, "{:?}", log.calls());
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_comes_back_with_another_file_system_is_mounted_and_walked_anew() {
+    let mut lab = mk_lab().await;
+    let export = lab.export(Options::default());
+    export.create_dir_all(&sub("ns/a"), 0o777).await.unwrap();
+    lab.server.stop().await;
+    lab.server.replace_file_system();
+    lab.server.restart().await.unwrap();
+    assert_eq!(persist(&export, sub("ns/b")).await, Created::New);
+    assert_eq!(
+        export.stats().remounts(),
+        0,
+        "the new connection brought a root of its own, and nothing of the old"
+    );
+    // Its directories are known by the new file system's id: none of them counts as another's.
+    let removed = export.remove_dir_all(&sub("ns")).await.unwrap();
+    assert_eq!(removed.directories, 3);
+}
+
+#[tokio::test]
 async fn a_connection_that_is_lost_for_good_is_no_connection_after_the_first() {
     let mut lab = mk_lab().await;
     let export = lab.export(Options::default());
