@@ -467,27 +467,41 @@ mod tests {
     }
 
     #[test]
-    fn selector_is_refused_in_the_words_of_the_go_provisioner() {
+    fn selector_is_refused_with_the_cure_before_the_words_of_the_go_provisioner() {
         let refusal = refusal(mk_plan(
             &mk_claim(json!({"spec": {"selector": {"matchLabels": {"a": "b"}}}})),
             Some(&mk_class(&[])),
         ));
         assert_eq!(
             refusal.message,
-            "failed to provision volume with StorageClass \"nfs-client\": claim Selector is not supported"
+            "failed to provision volume with StorageClass \"nfs-client\": a directory is made for each claim, none is chosen by labels: \
+             create the claim anew without spec.selector; claim Selector is not supported"
         );
         assert_eq!(refusal.until, Until::ClaimChanges);
     }
 
+    /// Names are DNS subdomains, of 253 characters at most.
     #[test]
-    fn block_is_refused_in_the_words_of_the_go_library() {
+    fn refusals_in_gos_words_leave_room_in_an_event_for_the_longest_names() {
+        let name = "n".repeat(253);
+        let refusals = [Reason::Selector.refuse(&name), Refusal::block(&name)];
+        for refusal in refusals {
+            assert!(refusal.message.contains("create the claim anew"));
+            assert!(refusal.message.len() <= 1024, "{}", refusal.message.len());
+        }
+    }
+
+    #[test]
+    fn block_is_refused_in_the_words_of_the_go_library_and_with_the_cure() {
         let refusal = refusal(mk_plan(
             &mk_claim(json!({"spec": {"volumeMode": "Block"}})),
             Some(&mk_class(&[])),
         ));
         assert_eq!(
             refusal.message,
-            format!("{OURS} does not support block volume provisioning")
+            format!(
+                "{OURS} does not support block volume provisioning; create the claim anew with volumeMode: Filesystem"
+            )
         );
         assert_eq!(refusal.until, Until::ClaimChanges);
     }
@@ -509,6 +523,13 @@ mod tests {
                 .message
                 .starts_with("failed to provision volume with StorageClass \""),
             "{outcome}"
+        );
+        let cure = refusal.message.rsplit("; ").next().unwrap_or_default();
+        assert!(
+            ["create", "change", "give"]
+                .iter()
+                .any(|act| cure.contains(act)),
+            "{outcome}: after the last semicolon stands {cure:?}"
         );
         assert!(
             refusal.message.len() <= 1024,
@@ -543,7 +564,7 @@ mod tests {
                 Some(mk_class(&[])),
                 &[
                     "VolumeSnapshot \"snap\"",
-                    "remove dataSource",
+                    "create the claim anew without dataSource",
                     "copy the data",
                 ],
                 Until::ClaimChanges,
@@ -554,7 +575,7 @@ mod tests {
                 Some(mk_class(&[])),
                 &[
                     "PersistentVolumeClaim \"src\"",
-                    "remove dataSource and dataSourceRef",
+                    "create the claim anew without dataSource and dataSourceRef",
                 ],
                 Until::ClaimChanges,
             ),

@@ -48,11 +48,12 @@ async fn a_claim_with_a_selector_is_refused(stage: Stage) {
     let _provisioner = stage.start();
     let selector = json!({"spec": {"selector": {"matchLabels": {"disk": "fast"}}}});
     stage.create(mk_claim_from("data", &class, selector)).await;
-    refused(&stage, "data", &class, &[]).await;
+    let cure = "create the claim anew without spec.selector";
+    refused(&stage, "data", &class, &[cure]).await;
     let event = stage.event("data", "ProvisioningFailed", &[]).await;
     let message = event.message.unwrap();
     assert!(
-        message.ends_with("claim Selector is not supported"),
+        message.ends_with("; claim Selector is not supported"),
         "{message}"
     );
 }
@@ -68,7 +69,7 @@ async fn a_block_claim_is_refused_and_not_tried_again(stage: Stage) {
         ))
         .await;
     let message = format!(
-        "{} does not support block volume provisioning",
+        "{} does not support block volume provisioning; create the claim anew with volumeMode: Filesystem",
         stage.provisioner_name()
     );
     let event = stage.event("data", "ProvisioningFailed", &[]).await;
@@ -102,7 +103,10 @@ async fn a_claim_with_a_data_source_is_refused_with_what_to_do(stage: Stage) {
             &stage,
             name,
             &class,
-            &["not supported", "remove dataSource"],
+            &[
+                "not supported",
+                "; create the claim anew without dataSource",
+            ],
         )
         .await;
     }

@@ -10,11 +10,15 @@ use nfs_export::PathError;
 /// Why a claim that is ours gets no volume. Displayed as the last part of the event's message.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Reason {
-    #[error("claim Selector is not supported")]
+    // The last words are the Go provisioner's, so the cure stands before them.
+    #[error(
+        "a directory is made for each claim, none is chosen by labels: create the claim anew without spec.selector; \
+         claim Selector is not supported"
+    )]
     Selector,
     #[error(
         "filling a volume from {0} is not supported by this provisioner, and an empty one is not what was asked for; \
-         remove dataSource and dataSourceRef from the claim and copy the data in with a Job, or choose a class whose driver can do it"
+         create the claim anew without dataSource and dataSourceRef and copy the data in with a Job, or with a class whose driver can do it"
     )]
     DataSource(Box<str>),
     #[error(
@@ -56,7 +60,7 @@ pub(super) enum Misplaced {
     Hidden,
 }
 
-/// An event's message has room for 1,024 bytes, and the cure stands at its end.
+/// An event's message has room for 1,024 bytes, and what to do stands near its end.
 pub(super) fn shorten(text: &str) -> String {
     const ROOM: usize = 200;
     let kept = &text[..text.floor_char_boundary(ROOM)];
@@ -67,10 +71,12 @@ pub(super) fn shorten(text: &str) -> String {
 // === impl Refusal ===
 
 impl Refusal {
-    /// The library says it in these words, without the class.
+    /// The first words are the Go library's, which names no class here.
     pub(super) fn block(provisioner: &str) -> Self {
         Self {
-            message: format!("{provisioner} does not support block volume provisioning"),
+            message: format!(
+                "{provisioner} does not support block volume provisioning; create the claim anew with volumeMode: Filesystem"
+            ),
             until: Until::ClaimChanges,
         }
     }

@@ -19,9 +19,11 @@ pub(super) enum Reason {
         names::HIDDEN
     )]
     Hidden,
-    #[error("it is not an NFS volume; its data is nothing that this provisioner could delete")]
+    #[error(
+        "it is not an NFS volume, and its data nothing that this provisioner could delete; delete the object and its data by hand"
+    )]
     NotNfs,
-    #[error("its name cannot name a directory: {0}")]
+    #[error("its name cannot name a directory: {0}; delete the object and its directory by hand")]
     Name(PathError),
     // The first words are the Go provisioner's.
     #[error(
@@ -53,7 +55,8 @@ impl Reason {
             Self::Unserved(unserved) => unserved.to_string(),
             Self::Backsteps => "its path leaves the share".to_owned(),
             Self::Hidden => format!("it is in the provisioner's own folder {}", names::HIDDEN),
-            Self::NotNfs | Self::Name(_) => self.to_string(),
+            Self::NotNfs => "it is not an NFS volume".to_owned(),
+            Self::Name(why) => format!("its name cannot name a directory: {why}"),
         };
         let data = match volume.place() {
             Some(place) => format!("the directory {place}"),

@@ -370,6 +370,11 @@ fn what_is_not_provably_ours_is_refused() {
                     "{outcome}: {word:?} is not in {message:?}"
                 );
             }
+            let cure = message.rsplit("; ").next().unwrap_or_default();
+            assert!(
+                cure.contains("by hand"),
+                "{outcome}: after the last semicolon stands {cure:?}"
+            );
             assert!(message.len() <= 1024, "{outcome}: too long for an event");
             assert_let_go(&volume, &class, outcome);
         }
