@@ -31,15 +31,15 @@ fn mk_nodes(dir: &Path) -> u64 {
         ("character", FileType::CharacterDevice, makedev(1, 3)),
         ("block", FileType::BlockDevice, makedev(7, 0)),
     ];
-    let mut made = 1;
+    let mut count = 1;
     for (name, kind, number) in devices {
         match mknodat(CWD, dir.join(name), kind, mode, number) {
-            Ok(()) => made += 1,
+            Ok(()) => count += 1,
             Err(Errno::PERM) => println!("left out: a {name} device may not be made here"),
             Err(error) => panic!("{name}: {error}"),
         }
     }
-    made
+    count
 }
 
 #[tokio::test]

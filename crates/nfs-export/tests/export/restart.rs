@@ -107,8 +107,8 @@ async fn a_bad_handle_is_walked_to_again_and_a_second_one_is_mounted_again() {
         let export = lab.export(Options::default());
         export.create_dir_all(&sub("ns"), 0o777).await.unwrap();
         lab.server.log().clear();
-        let status = Effect::Status(nfsstat3::NFS3ERR_BADHANDLE);
-        let rule = Rule::on(Procedure::MKDIR, status).named("a").times(bad);
+        let effect = Effect::Status(nfsstat3::NFS3ERR_BADHANDLE);
+        let rule = Rule::on(Procedure::MKDIR, effect).named("a").times(bad);
         lab.server.faults().inject(rule);
         let made = export.create_dir_all(&sub("ns/a"), 0o777).await;
         assert_eq!(made.unwrap(), Created::New);
