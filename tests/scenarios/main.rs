@@ -33,6 +33,7 @@ mod archive;
 mod binding;
 mod compatibility;
 mod crash;
+mod describe;
 mod events;
 mod faults;
 mod finalizer;
@@ -71,6 +72,7 @@ fn all() -> Vec<scenario::Scenario> {
         archive::scenarios(),
         binding::scenarios(),
         crash::scenarios(),
+        describe::scenarios(),
         events::scenarios(),
         faults::scenarios(),
         finalizer::scenarios(),

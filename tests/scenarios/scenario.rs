@@ -22,7 +22,7 @@ pub struct Scenario {
     pub forbidden: bool,
     /// The only world that can show it, and why.
     pub only: Option<(Kind, &'static str)>,
-    /// What real parts can be without.
+    /// What a world can be without.
     pub needs: Option<Needs>,
     /// What it does.
     pub play: Arc<dyn Fn(Stage) -> LocalBoxFuture<'static, ()> + Send + Sync>,
@@ -35,6 +35,8 @@ pub enum Needs {
     Knfsd,
     /// The Go provisioner, which is not to be had as a package.
     Go,
+    /// kubectl, which real parts come with; beside the double it has to be on the `PATH`.
+    Kubectl,
 }
 
 // === impl Scenario ===
@@ -106,6 +108,12 @@ impl Scenario {
     /// It needs the Go provisioner's program.
     pub fn with_go(mut self) -> Self {
         self.needs = Some(Needs::Go);
+        self
+    }
+
+    /// It needs kubectl.
+    pub fn with_kubectl(mut self) -> Self {
+        self.needs = Some(Needs::Kubectl);
         self
     }
 

@@ -9,6 +9,7 @@ use futures::FutureExt;
 use libtest_mimic::{Arguments, Failed, Trial};
 
 use crate::compatibility;
+use crate::describe;
 use crate::go;
 use crate::scenario::{Needs, Scenario};
 use crate::stage::Stage;
@@ -68,6 +69,9 @@ fn trial(suite: &Arc<Suite>, scenario: Scenario) -> Trial {
         Some(Needs::Knfsd) if !has_knfsd() => Some("this world has no knfsd"),
         Some(Needs::Go) if go::program().is_none() => {
             Some("E2E_GO_PROVISIONER names no Go provisioner")
+        }
+        Some(Needs::Kubectl) if describe::program(real().as_ref()).is_none() => {
+            Some("there is no kubectl on the PATH")
         }
         _ => None,
     };
@@ -139,8 +143,8 @@ impl Suite {
 
     fn shared(&self) -> &Arc<dyn World> {
         self.shared.get_or_init(|| {
-            let world: Arc<dyn World> = match std::env::var_os("E2E_WORLD") {
-                Some(run_dir) => Arc::new(Real::at(Path::new(&run_dir))),
+            let world: Arc<dyn World> = match real() {
+                Some(real) => Arc::new(real),
                 None => Arc::new(Double::start()),
             };
             self.begin_anew(&*world);
@@ -169,8 +173,13 @@ impl Suite {
 
 /// Whether the world of real parts was made with Linux's own NFS server.
 fn has_knfsd() -> bool {
-    let run_dir = std::env::var_os("E2E_WORLD");
-    run_dir.is_some_and(|run_dir| Real::at(Path::new(&run_dir)).says("KNFSD_SERVER").is_some())
+    real().is_some_and(|real| real.says("KNFSD_SERVER").is_some())
+}
+
+/// The world of real parts, where one is named.
+fn real() -> Option<Real> {
+    let run_dir = std::env::var_os("E2E_WORLD")?;
+    Some(Real::at(Path::new(&run_dir)))
 }
 
 fn play(scenario: &Scenario, world: Arc<dyn World>) -> Result<(), Failed> {
