@@ -87,7 +87,7 @@ pub struct Args {
     /// Time for what is under way to finish after SIGTERM [default: 25s]
     #[arg(long, env = "GRACE_PERIOD", value_name = "DURATION")]
     pub grace_period: Option<String>,
-    /// Address for metrics and health, empty for none [default: 0.0.0.0:8080]
+    /// Address for metrics and health, empty for none [default: :8080]
     #[arg(long, env = "METRICS_ADDR", value_name = "ADDRESS")]
     pub metrics_addr: Option<String>,
     /// auto (text on a terminal, else json), text or json [default: auto]

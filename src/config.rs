@@ -13,7 +13,7 @@ use log::log;
 pub use log::{Format, Log};
 use nfs::{nfs, share};
 use nfs_export::Options;
-use std::net::SocketAddr;
+use std::net::{Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use value::{Set, duration, positive, qualified_name};
@@ -220,8 +220,8 @@ fn metrics(text: Option<String>) -> Result<Option<SocketAddr>, ConfigError> {
     }
     Set::new("METRICS_ADDR", text)
         .parse_or(
-            SocketAddr::from(([0, 0, 0, 0], 8080)),
-            "an address with a port, such as 0.0.0.0:8080",
+            SocketAddr::from((Ipv6Addr::UNSPECIFIED, 8080)),
+            "an address with a port, such as :8080 or 127.0.0.1:8080",
             value::address,
         )
         .map(Some)
@@ -328,7 +328,7 @@ mod tests {
         );
         assert_eq!(
             (config.grace, config.metrics),
-            (Duration::from_secs(25), "0.0.0.0:8080".parse().ok())
+            (Duration::from_secs(25), "[::]:8080".parse().ok())
         );
         assert_eq!(
             config.log,
@@ -502,7 +502,7 @@ mod tests {
         assert_eq!(mk_config(&[("METRICS_ADDR", "")]).metrics, None);
         assert_eq!(
             mk_config(&[("METRICS_ADDR", ":9100")]).metrics,
-            "0.0.0.0:9100".parse().ok()
+            "[::]:9100".parse().ok()
         );
     }
 

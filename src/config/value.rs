@@ -1,7 +1,7 @@
 //! One setting: its name, what was given, and how texts become values.
 
 use super::ConfigError;
-use std::net::SocketAddr;
+use std::net::{Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 /// What [`duration`] takes.
@@ -41,13 +41,13 @@ pub(super) fn port(text: &str) -> Option<u16> {
     text.parse().ok().filter(|port| *port != 0)
 }
 
-/// `ADDRESS:PORT`, or `:PORT` for all addresses.
+/// `ADDRESS:PORT`, or `:PORT` for all addresses of both families.
 pub(super) fn address(text: &str) -> Option<SocketAddr> {
     match text.strip_prefix(':') {
         Some(port) => port
             .parse()
             .ok()
-            .map(|port| SocketAddr::from(([0, 0, 0, 0], port))),
+            .map(|port| SocketAddr::from((Ipv6Addr::UNSPECIFIED, port))),
         None => text.parse().ok(),
     }
 }

@@ -6,7 +6,13 @@
 
 mod answer;
 
-use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    io,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use http_body_util::Full;
 use hyper::{Request, Response, body::Bytes, server::conn::http1, service::service_fn};
@@ -67,7 +73,7 @@ pub async fn serve(listener: TcpListener, pages: Pages, shutdown: CancellationTo
 async fn bind(address: SocketAddr) -> TcpListener {
     let mut said = false;
     loop {
-        match TcpListener::bind(address).await {
+        match TcpListener::bind(&*candidates(address)).await {
             Ok(listener) => {
                 info!(%address, "metrics and health served");
                 return listener;
@@ -82,6 +88,15 @@ async fn bind(address: SocketAddr) -> TcpListener {
         }
         sleep(TAKEN).await;
     }
+}
+
+/// What to try one after the other. A socket on `::` takes IPv4 too; a node whose kernel has no IPv6 takes only the second.
+fn candidates(address: SocketAddr) -> Vec<SocketAddr> {
+    let mut all = vec![address];
+    if address.ip() == Ipv6Addr::UNSPECIFIED {
+        all.push((Ipv4Addr::UNSPECIFIED, address.port()).into());
+    }
+    all
 }
 
 async fn refused(error: &io::Error) {

@@ -20,7 +20,7 @@ release: {{ .Release.Name }}
 {{- define "provisioner.podLabels" -}}
 {{ include "provisioner.selectorLabels" . }}
 {{- with .Values.labels }}
-{{ toYaml . }}
+{{ include "provisioner.strings" . }}
 {{- end }}
 {{- end }}
 
@@ -42,6 +42,15 @@ heritage: {{ .Release.Service }}
 {{/* A value as text. A values file makes every number a float, which Go prints from a million on as 1e+06. */}}
 {{- define "provisioner.text" -}}
 {{- if and (kindIs "float64" .) (eq (floor .) .) }}{{ int64 . }}{{ else }}{{ toString . }}{{ end }}
+{{- end }}
+
+{{/* Labels, annotations and node labels: Kubernetes takes texts only, a values file has numbers among them. */}}
+{{- define "provisioner.strings" -}}
+{{- $texts := dict }}
+{{- range $name, $value := . }}
+{{- $_ := set $texts $name (include "provisioner.text" $value) }}
+{{- end }}
+{{- toYaml $texts }}
 {{- end }}
 
 {{/* What the provisioner calls its lock. */}}
@@ -114,7 +123,7 @@ metadata:
     storageclass.kubernetes.io/is-default-class: "true"
     {{- end }}
     {{- with $class.annotations }}
-    {{- toYaml . | nindent 4 }}
+    {{- include "provisioner.strings" . | nindent 4 }}
     {{- end }}
   {{- end }}
 provisioner: {{ include "provisioner.provisionerName" .root }}

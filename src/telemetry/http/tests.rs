@@ -21,6 +21,37 @@ async fn mk_server() -> (SocketAddr, CancellationToken, tokio::task::JoinHandle<
     (address, shutdown, task)
 }
 
+#[tokio::test]
+async fn all_addresses_are_those_of_both_families() {
+    let everywhere = SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0));
+    let listener = bind(everywhere).await;
+    let port = listener.local_addr().unwrap().port();
+    let shutdown = CancellationToken::new();
+    let task = tokio::spawn(serve(listener, mk_pages(), shutdown.clone()));
+    let request = "GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    let reply = get((Ipv4Addr::LOCALHOST, port).into(), request).await;
+    assert!(reply.starts_with("HTTP/1.1 200 OK\r\n"), "{reply}");
+    if TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).await.is_ok() {
+        let reply = get((Ipv6Addr::LOCALHOST, port).into(), request).await;
+        assert!(reply.starts_with("HTTP/1.1 200 OK\r\n"), "{reply}");
+    } else {
+        println!("no IPv6 on this machine: only IPv4 tried");
+    }
+    shutdown.cancel();
+    task.await.unwrap();
+}
+
+#[test]
+fn a_kernel_without_ipv6_is_served_over_ipv4() {
+    let at = |text: &str| text.parse::<SocketAddr>().unwrap();
+    assert_eq!(
+        candidates(at("[::]:8080")),
+        [at("[::]:8080"), at("0.0.0.0:8080")]
+    );
+    assert_eq!(candidates(at("[::1]:8080")), [at("[::1]:8080")]);
+    assert_eq!(candidates(at("0.0.0.0:8080")), [at("0.0.0.0:8080")]);
+}
+
 async fn get(address: SocketAddr, request: &str) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(request.as_bytes()).await.unwrap();
