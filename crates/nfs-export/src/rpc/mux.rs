@@ -189,3 +189,5 @@ mod model;
 pub(crate) mod peer;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod writes;
