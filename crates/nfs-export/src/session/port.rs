@@ -144,6 +144,10 @@ fn settle(stream: &TcpStream) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::{io::Read, net::TcpListener, time::Instant};
+
+    use socket2::{Domain, Socket, Type};
+
     use super::*;
 
     fn outcome(kind: Option<io::ErrorKind>) -> io::Result<&'static str> {
@@ -188,6 +192,53 @@ mod tests {
             candidates(From::Reserved(None))
         );
         assert!(candidates(From::Anywhere).is_empty());
+    }
+
+    /// A reserved port in TIME_WAIT, after a connection to `listener`; `None` where such ports may not be bound.
+    fn mk_time_wait(listener: &TcpListener) -> Option<u16> {
+        let peer = listener.local_addr().unwrap();
+        let (socket, port) = bind(&mut candidates(From::Reserved(None)).into_iter(), |port| {
+            let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+            // Whoever else says the same may have the port in spite of it.
+            socket.set_reuse_address(true)?;
+            socket.bind(&SocketAddr::from(([127, 0, 0, 1], port)).into())?;
+            Ok(socket)
+        })
+        .unwrap()?;
+        socket.connect(&peer.into()).unwrap();
+        let mut accepted = listener.accept().unwrap().0;
+        // Who closes first is the one that waits.
+        drop(socket);
+        assert_eq!(accepted.read(&mut [0]).unwrap(), 0);
+        drop(accepted);
+        let state = format!(" 0100007F:{port:04X} 0100007F:{:04X} 06 ", peer.port());
+        let patience = Instant::now() + Duration::from_secs(5);
+        while !std::fs::read_to_string("/proc/net/tcp")
+            .unwrap()
+            .contains(&state)
+        {
+            assert!(Instant::now() < patience, "port {port} is in TIME_WAIT");
+            std::thread::yield_now();
+        }
+        Some(port)
+    }
+
+    #[tokio::test]
+    async fn a_port_in_time_wait_is_left_alone_and_another_one_taken() {
+        let listeners = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+        let Some(port) = mk_time_wait(&listeners[0]) else {
+            println!("left out: no port below 1024 may be bound here");
+            return;
+        };
+        // Also for a server that it is not waiting for: nothing is known of what else it was used for.
+        for listener in &listeners {
+            let address = listener.local_addr().unwrap();
+            let from = From::Reserved(Some(port));
+            let connected = connect(address, from, Duration::from_secs(5)).await;
+            let reserved = connected.unwrap().reserved.unwrap();
+            assert!(RESERVED.contains(&reserved));
+            assert_ne!(reserved, port);
+        }
     }
 
     #[tokio::test]
