@@ -260,6 +260,43 @@ async fn bad_cookies_and_servers_without_readdirplus_are_coped_with() {
 }
 
 #[tokio::test]
+async fn files_that_appear_while_it_is_removed_go_with_the_directory() {
+    const ROUNDS: u64 = 5;
+    let lab = mk_lab().await;
+    mk_files(&lab.real("v/d"), 20);
+    let export = lab.export(Options::default());
+    // Each attempt to remove the directory itself is held up, so that something may appear in it after it was last read.
+    let held = Effect::ExecuteLate(Duration::from_millis(200));
+    let rule = Rule::on(Procedure::RMDIR, held).named("d").times(ROUNDS);
+    lab.server.faults().inject(rule);
+    let others = async {
+        let (mut appeared, log) = (0, lab.server.log());
+        for round in 1..=ROUNDS {
+            let attempts = usize::try_from(round).unwrap();
+            let attempted = log.wait_for(Procedure::RMDIR, attempts, crate::world::CAP);
+            attempted.await.unwrap();
+            match std::fs::write(lab.real(&format!("v/d/late-{round}")), "") {
+                Ok(()) => appeared += 1,
+                // This thread was held up for longer than the attempt.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => break,
+                Err(error) => panic!("{error}"),
+            }
+        }
+        appeared
+    };
+    let v = sub("v");
+    let (removed, appeared) = tokio::join!(export.remove_dir_all(&v), others);
+    assert_eq!(
+        removed.unwrap(),
+        Removed {
+            directories: 2,
+            files: 20 + appeared
+        }
+    );
+    assert!(!lab.real("v").exists());
+}
+
+#[tokio::test]
 async fn a_restart_in_mid_removal_is_got_over() {
     let mut lab = mk_lab().await;
     for n in 0..10 {
