@@ -75,7 +75,11 @@ pub(super) async fn attempt(ctx: &Context, key: ClaimKey) -> Done {
                 dir = left.dir.as_str(),
                 "directory of a claim that is gone stays for now"
             );
-            return failure.retry_after().map_or(Done::Failed, Done::Later);
+            if seen.is_none() {
+                return failure.retry_after().map_or(Done::Failed, Done::Later);
+            }
+            // Another claim has the name by now, and perhaps another share, which answers.
+            ctx.queues.claims.add(ctx.made.set_aside(&key, left));
         }
         ctx.made.forget(&key);
     }

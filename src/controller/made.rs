@@ -40,6 +40,15 @@ impl Made {
         (Some(&*made.volume) != volume).then(|| made.clone())
     }
 
+    /// What was made for a claim that is gone is not to stand in the way of another claim of its name: returns the key under which it is from here on.
+    pub(super) fn set_aside(&self, key: &ClaimKey, left: Provision) -> ClaimKey {
+        let aside = key.left_by(&left.volume);
+        let mut kept = self.lock();
+        kept.remove(key);
+        kept.insert(aside.clone(), left);
+        aside
+    }
+
     /// It has its volume, or is gone.
     pub(super) fn forget(&self, key: &ClaimKey) {
         self.lock().remove(key);

@@ -71,6 +71,13 @@ struct Synced {
 
 // === impl ClaimKey ===
 
+impl ClaimKey {
+    /// Stands for an earlier claim of this name, which was to have `volume`; no claim that is there has such a key.
+    pub(super) fn left_by(&self, volume: &str) -> Self {
+        Self(format!("{self}/{volume}").into())
+    }
+}
+
 impl From<&Claim> for ClaimKey {
     fn from(claim: &Claim) -> Self {
         Self(claim.key().into())

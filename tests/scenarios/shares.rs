@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 use testkit::nfs::{Effect, Procedure, Rule};
 
-use crate::expect::eventually;
+use crate::expect::{eventually, until};
 use crate::pages::Pages;
 use crate::scenario::Scenario;
 use crate::stage::{Stage, entries, name_of};
@@ -17,6 +17,9 @@ pub fn scenarios() -> Vec<Scenario> {
         Scenario::of(a_class_can_choose_another_share),
         Scenario::of(a_share_that_is_down_holds_up_only_its_own_claims),
         Scenario::of(a_share_that_hangs_holds_up_only_its_own_claims)
+            .only_on_the_double("a real server cannot be told to ignore one call"),
+        Scenario::of(a_claim_made_anew_on_another_share_does_not_wait_for_the_old_one)
+            .alone()
             .only_on_the_double("a real server cannot be told to ignore one call"),
         Scenario::of(a_volume_on_another_share_is_reclaimed_when_its_class_is_gone),
         Scenario::of(a_share_that_nobody_needs_any_more_is_not_reported_as_down),
@@ -92,6 +95,36 @@ async fn a_share_that_hangs_holds_up_only_its_own_claims(stage: Stage) {
             .bound_within(Duration::from_secs(120), &format!("hangs-{number}"))
             .await;
     }
+}
+
+/// What the share that hangs has of the first claim, of the same name, is taken back when it can be.
+async fn a_claim_made_anew_on_another_share_does_not_wait_for_the_old_one(stage: Stage) {
+    let faults = stage.world().double().expect("the double").nfs_faults();
+    let second = stage.world().second_share().folder(stage.namespace());
+    let hanging = stage.class("hangs", json!({})).await;
+    let serving = stage.class("serves", json!({"share": second.path})).await;
+    let _provisioner = stage.start_with(&stage.settings().with("NFS_CALL_TIMEOUT", "1s"));
+    let [made, removed] = [
+        Rule::on(Procedure::MKDIR, Effect::LoseReply),
+        Rule::on(Procedure::RMDIR, Effect::Ignore),
+    ]
+    .map(|rule| faults.inject(rule));
+    stage.claim("data", &hanging).await;
+    let unanswered = ["could not create", "no answer within 1s"];
+    stage.event("data", "ProvisioningFailed", &unanswered).await;
+    assert_eq!(stage.entries().len(), 1);
+    stage.delete_claim("data").await;
+    until("its directory is to be taken back", || {
+        faults.hits(removed) >= Some(1)
+    })
+    .await;
+    faults.clear(made);
+    let volume = stage.provision("data", &serving).await;
+    let dir = format!("{}-data-{}", stage.namespace(), name_of(&volume));
+    assert_eq!(entries(&second.dir), [dir]);
+    assert_eq!(stage.entries().len(), 1);
+    faults.clear(removed);
+    until("it is taken back", || stage.entries().is_empty()).await;
 }
 
 async fn a_volume_on_another_share_is_reclaimed_when_its_class_is_gone(stage: Stage) {
