@@ -114,9 +114,10 @@ impl Context {
                 () = drain.cancelled() => return,
             };
             let Some(term) = term else { return };
-            tokio::select! {
-                () = self.lead(drain) => {}
-                () = term.ended() => warn!("no longer the leader: what was under way is cut off, the next leader finishes it"),
+            if term.spend(self.lead(drain)).await.is_none() {
+                warn!(
+                    "no longer the leader: what was under way is cut off, the next leader finishes it"
+                );
             }
         }
     }
@@ -196,6 +197,7 @@ impl<'a> Term<'a> {
     fn begin(ctx: &'a Context) -> Self {
         // Another process may have led meanwhile: what was in flight here is over.
         ctx.paths.clear();
+        volume::inherit(ctx);
         ctx.made.clear();
         for export in ctx.shares.all() {
             export.forget();

@@ -4,13 +4,13 @@
 
 use std::time::Duration;
 
-use nfs_export::{Export, Removed, Renamed, SubDir, Target};
+use nfs_export::{Cause, Error, Export, Removed, Renamed, SubDir, Target};
 use tokio::time::Instant;
 use tracing::{debug, info};
 
 use super::failure::Failure;
 use super::paths::Moving;
-use super::volume::Decided;
+use super::volume::{Decided, Site};
 use super::{Context, parents};
 use crate::plan::facts::Volume;
 use crate::plan::place::Place;
@@ -63,9 +63,8 @@ pub(super) async fn remove(
         .move_away(&volume.name, delete.share.place(&delete.dir))?;
     ctx.fence()?;
     if let Some(hidden) = delete.trash.parent() {
-        export
-            .create_dir_all(&hidden, HIDDEN_MODE)
-            .await
+        let made = export.create_dir_all(&hidden, HIDDEN_MODE).await;
+        made.inspect_err(|error| heard(&moving, error))
             .map_err(Failure::share(&target))?;
     }
     // Only now: a share that was down has kept the call above waiting.
@@ -99,7 +98,7 @@ async fn remove_moved(
     renamed: Renamed,
 ) -> Result<Removed, Failure> {
     debug!(?renamed, "directory moved away");
-    let removed = clear(ctx, decided, export, trash).await?;
+    let removed = clear(ctx, decided, export, trash, Site::Hidden).await?;
     if renamed == Renamed::TargetExists {
         // An earlier attempt moved the data there. What bears the old name now was made since then: a volume's that left it to this one, or
         // somebody else's. The plan says which, when it is asked anew.
@@ -119,23 +118,26 @@ async fn remove_in_place(
 ) -> Result<Removed, Failure> {
     decided.still_holds(ctx).await?;
     debug!("directory is on another file system than the hidden folder");
-    let removed = clear(ctx, decided, export, dir).await?;
+    // What an attempt leaves half removed, and what it asked for without an answer, outlives it.
+    moving.unsettled();
+    let removed = clear(ctx, decided, export, dir, Site::Own).await?;
     moving.settled();
     Ok(removed)
 }
 
-/// Removes a directory of a volume that nobody else can get meanwhile, unless somebody takes that back.
+/// Removes a directory of a volume that no claim can get meanwhile, unless somebody takes that back.
 async fn clear(
     ctx: &Context,
     decided: &Decided<'_>,
     export: &Export,
-    trash: &SubDir,
+    dir: &SubDir,
+    site: Site,
 ) -> Result<Removed, Failure> {
     let begun = Instant::now();
-    let removal = empty(ctx, export, export.target(), trash);
-    let removed = decided.until_called_off(ctx, removal).await?;
+    let removal = empty(ctx, export, export.target(), dir);
+    let removed = decided.until_called_off(ctx, site, removal).await?;
     if begun.elapsed() >= LONG {
-        decided.was_not_called_off(ctx).await?;
+        decided.was_not_called_off(ctx, site).await?;
     }
     ctx.paths.emptied(&decided.volume().name);
     Ok(removed)
@@ -164,10 +166,17 @@ async fn moved(
     match &renamed {
         Ok(_) => moving.settled(),
         Err(error) if error.is_in_doubt() => moving.unsettled(),
-        // Not even sent, or refused: that says nothing about one that was sent before.
-        Err(_) => {}
+        // Not even sent, or refused: that says nothing about one that this term has sent before.
+        Err(error) => heard(moving, error),
     }
     renamed.map_err(Failure::share(target))
+}
+
+/// A server that answers this term, if only to refuse, has done with what it was asked by connections that are gone.
+fn heard(moving: &Moving, error: &Error) {
+    if matches!(error.cause(), Cause::Nfs(_)) {
+        moving.answered();
+    }
 }
 
 /// What became of a directory that was on its way out.
@@ -225,7 +234,8 @@ pub(super) async fn drop_leftovers(
 ) -> Result<(), Failure> {
     let (_, export) = open(ctx, &keep.share);
     ctx.paths.trashed(decided.volume());
-    clear(ctx, decided, &export, &keep.trash).await.map(drop)
+    let cleared = clear(ctx, decided, &export, &keep.trash, Site::Hidden).await;
+    cleared.map(drop)
 }
 
 /// Removes what was renamed away.

@@ -41,6 +41,8 @@ struct Inner {
     moving: HashMap<Box<str>, Place>,
     /// Those in `moving` of which nobody knows whether they were moved.
     unsettled: HashSet<Box<str>>,
+    /// Those in `moving` that an earlier term may have asked the server to move, so that it may yet do it.
+    inherited: HashSet<Box<str>>,
     emptying: HashMap<Box<str>, Place>,
     parting: HashSet<Arc<str>>,
     /// Volumes whose directory may be in the hidden folder, with the last that was seen of each.
@@ -94,11 +96,10 @@ impl Paths {
         if let Some((by, (at, _))) = held {
             return Err(Busy::new(by, at));
         }
-        if let Some((by, at)) = inner
-            .moving
-            .iter()
-            .find(|(by, at)| by.as_ref() != volume && at.relation(&place).is_some())
-        {
+        let mut moving = inner.moving.iter();
+        if let Some((by, at)) = moving.find(|(by, at)| {
+            by.as_ref() != volume && !inner.inherited.contains(*by) && at.relation(&place).is_some()
+        }) {
             return Err(Busy::new(by, at));
         }
         inner.moving.insert(volume.into(), place);
@@ -108,10 +109,18 @@ impl Paths {
         })
     }
 
+    /// The directory of `volume` is one to be moved away, and an earlier term may have asked for that: no claim gets it before the server has answered an
+    /// attempt of this term, or it [`Paths::stayed`].
+    pub fn inherit(&self, volume: &str, place: Place) {
+        let mut inner = self.lock();
+        inner.moving.insert(volume.into(), place);
+        inner.inherited.insert(volume.into());
+    }
+
     /// The directory of `volume` is not going to be moved after all: an attempt that was left [`Moving::unsettled`] has no other.
     pub fn stayed(&self, volume: &str) {
         let mut inner = self.lock();
-        if inner.unsettled.remove(volume) {
+        if inner.unsettled.remove(volume) | inner.inherited.remove(volume) {
             inner.moving.remove(volume);
         }
     }
@@ -248,6 +257,7 @@ impl Paths {
         inner.holds.clear();
         inner.moving.clear();
         inner.unsettled.clear();
+        inner.inherited.clear();
         inner.emptying.clear();
         inner.parting.clear();
     }

@@ -238,13 +238,18 @@ impl Stores {
     /// Puts every claim and volume that may want work into the queues: a term as leader begins.
     pub fn enqueue_all(&self) {
         self.enqueue_claims();
-        for name in read(&self.volumes).wanting() {
+        for name in self.wanting() {
             self.queues.volumes.add(name);
         }
         // Some are gone, and their data is to be brought back.
         for name in self.paths.all_trashed() {
             self.queues.volumes.add(name);
         }
+    }
+
+    /// Volumes at which a look can lead to anything.
+    pub fn wanting(&self) -> Vec<VolumeKey> {
+        read(&self.volumes).wanting().collect()
     }
 
     fn enqueue_claims(&self) {

@@ -22,7 +22,7 @@ use crate::plan::place::Place;
 use crate::plan::volume::{self as plan, KeepData, Surroundings, VolumePlan};
 use crate::telemetry::metrics::Attempt;
 
-pub(super) use decided::Decided;
+pub(super) use decided::{Decided, Site};
 
 mod decided;
 mod taken_back;
@@ -48,6 +48,20 @@ pub(super) fn share(ctx: &Context, key: &VolumeKey) -> Option<Place> {
         .served()
         .locate(volume.place()?, &volume.recorded);
     located.ok().map(|(share, _)| share.root)
+}
+
+/// At the beginning of a term: what an earlier one has decided, the server may be about to do.
+pub(super) fn inherit(ctx: &Context) {
+    for key in ctx.stores.wanting() {
+        let Some(volume) = ctx.stores.volume(&key) else {
+            continue;
+        };
+        if let Some(place) = volume.place()
+            && decide(ctx, &volume).takes_directory_away()
+        {
+            ctx.paths.inherit(&key, place.clone());
+        }
+    }
 }
 
 /// Works on one volume once, within its [`span`].
@@ -158,7 +172,9 @@ async fn part(ctx: &Context, decided: &Decided<'_>, keep: &KeepData) -> Result<(
     let volume = decided.volume();
     let parting = ctx.paths.part(&volume.name);
     decided.still_holds(ctx).await?;
-    away::drop_leftovers(ctx, decided, keep).await?;
+    if !keep.is_archived {
+        away::drop_leftovers(ctx, decided, keep).await?;
+    }
     give_up(ctx, volume).await?;
     parting.gone();
     Ok(())

@@ -112,8 +112,10 @@ pub struct KeepData {
     pub relation: Relation,
     /// The share.
     pub share: Share,
-    /// What an earlier attempt may have left: it is nobody's, and to be removed.
+    /// What an earlier attempt may have left: it is nobody's.
     pub trash: SubDir,
+    /// Whether that is to be archived by now, and not removed.
+    pub is_archived: bool,
     /// The event's message.
     pub message: String,
 }
@@ -261,12 +263,17 @@ impl VolumePlan {
             | Self::RemoveFinalizer(_)
             | Self::Retain
             | Self::Archive(_) => true,
+            Self::KeepData(keep) => keep.is_archived,
             Self::Ignore(Ignore::Foreign | Ignore::Leaving)
             | Self::Wait(_)
             | Self::Refuse(_)
-            | Self::KeepData(_)
             | Self::Delete(_) => false,
         }
+    }
+
+    /// Whether somebody else has a part in the directory.
+    pub fn shares_directory(&self) -> bool {
+        matches!(self, Self::KeepData(_) | Self::Wait(_))
     }
 }
 

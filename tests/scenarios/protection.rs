@@ -1,5 +1,7 @@
 //! Nothing is deleted that is not provably nobody else's.
 
+use std::time::Duration;
+
 use k8s_openapi::api::core::v1::PersistentVolume;
 use kube::api::DeleteParams;
 use serde_json::{Value, json};
@@ -30,6 +32,9 @@ pub fn scenarios() -> Vec<Scenario> {
         Scenario::of(a_directory_of_which_nobody_knows_whether_it_was_moved_is_given_to_nobody)
             .alone()
             .only_on_the_double("a real server cannot be told to lose one call"),
+        Scenario::of(a_renaming_that_outlives_its_term_takes_nothing_along)
+            .alone()
+            .only_on_the_double("a real server cannot be told to be late with one call"),
         Scenario::of(a_claim_made_anew_while_its_old_volume_is_deleted_loses_nothing).alone(),
         Scenario::of(a_volume_taken_back_loses_nothing_though_the_watch_has_not_told)
             .alone()
@@ -345,6 +350,39 @@ async fn a_directory_of_which_nobody_knows_whether_it_was_moved_is_given_to_nobo
     stage.bound("again").await;
     assert!(!stage.dir("fixed/data").join("old").exists());
     stage.gone(&old).await;
+}
+
+/// The server is about to rename when the lock is lost; when it does, the process leads again, and a new claim wants the directory.
+async fn a_renaming_that_outlives_its_term_takes_nothing_along(stage: Stage) {
+    let world = stage.world();
+    let faults = world.double().expect("the double").nfs_faults();
+    let settings = stage.settings().with("LEASE_DURATION", "3s");
+    let settings = settings
+        .with("RENEW_DEADLINE", "2s")
+        .with("RETRY_PERIOD", "500ms");
+    let class = del(&stage, "fixed", "fixed").await;
+    let provisioner = stage.start_with(&settings);
+    let old = stage.provision("old", &class).await;
+    stage.write("fixed", "old");
+    // Calls wait in a queue: the second is not carried out before the first.
+    let late = Effect::ExecuteLate(Duration::from_secs(8));
+    let late = faults.inject(Rule::on(Procedure::RENAME, late));
+    stage.delete_claim("old").await;
+    until("the renaming is under way", || faults.hits(late) > Some(0)).await;
+    stage.claim("new", &class).await;
+    world.turn(Part::Api, Turn::Off).await;
+    let stopped = ["WARN", "standing by, all work stopped"];
+    provisioner.log().says(&stopped).await;
+    world.turn(Part::Api, Turn::On).await;
+    let leads = || provisioner.log().with_all(&["INFO", "leading"]).len();
+    until("it leads again", || leads() > 1).await;
+    stage.bound("new").await;
+    stage.write("fixed", "canary");
+    until("both renamings are done", || faults.hits(late) > Some(1)).await;
+    stage.gone(&old).await;
+    stage.passed_by().await;
+    assert!(stage.dir("fixed").join("canary").is_file());
+    assert!(!stage.dir("fixed").join("old").exists());
 }
 
 /// The share stands still while the old volume's deletion and the new claim meet.

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use testkit::nfs::{Effect, Procedure, Rule, nfsstat3};
 
 use crate::expect::{eventually, until};
-use crate::fixtures::mk_class;
+use crate::fixtures::{mk_class, mk_volume};
 use crate::scenario::Scenario;
 use crate::stage::{Stage, name_of};
 use crate::world::{Part, Turn};
@@ -43,6 +43,12 @@ pub fn scenarios() -> Vec<Scenario> {
             .alone()
             .only_on_the_double("a real server cannot be told to take its time"),
         Scenario::of(a_directory_on_a_file_system_of_its_own_is_removed_where_it_is)
+            .alone()
+            .only_on_the_double("a file system inside the share takes privileges to make"),
+        Scenario::of(a_directory_half_removed_where_it_is_is_given_to_no_claim)
+            .alone()
+            .only_on_the_double("a file system inside the share takes privileges to make"),
+        Scenario::of(a_removal_where_the_directory_is_stops_for_a_volume_made_by_hand)
             .alone()
             .only_on_the_double("a file system inside the share takes privileges to make"),
         Scenario::of(a_deep_directory_with_many_files_is_removed_and_links_are_not_followed),
@@ -522,4 +528,58 @@ async fn a_directory_on_a_file_system_of_its_own_is_removed_where_it_is(stage: S
     assert!(stage.dir(&dir).join("canary").is_file());
     let object = stage.volumes().get_opt(&volume).await.unwrap();
     assert!(object.is_some());
+}
+
+/// A class whose volumes all have one directory, on a file system of its own.
+async fn mounted(stage: &Stage) -> String {
+    let faults = stage.world().double().expect("the double").nfs_faults();
+    faults.fail(Procedure::RENAME, nfsstat3::NFS3ERR_XDEV);
+    let parameters = json!({"onDelete": "delete", "pathPattern": "mounted"});
+    stage.class("mounted", parameters).await
+}
+
+async fn a_directory_half_removed_where_it_is_is_given_to_no_claim(stage: Stage) {
+    let faults = stage.world().double().expect("the double").nfs_faults();
+    let class = mounted(&stage).await;
+    let provisioner = stage.start();
+    let old = stage.provision("old", &class).await;
+    stage.write("mounted", "canary");
+    let refused = Rule::on(Procedure::REMOVE, Effect::Status(nfsstat3::NFS3ERR_ACCES));
+    let refused = faults.inject(refused.named("canary"));
+    stage.delete_claim("old").await;
+    let parts = ["could not remove", "canary"];
+    stage
+        .event(&name_of(&old), "VolumeFailedDelete", &parts)
+        .await;
+    stage.claim("new", &class).await;
+    provisioner.log().says(&["DirectoryIsLeaving"]).await;
+    stage.passed_by().await;
+    let new = stage.claims().get("new").await.expect("the claim");
+    assert_eq!(new.spec.and_then(|spec| spec.volume_name), None);
+    faults.clear(refused);
+    stage.gone(&old).await;
+    stage.bound("new").await;
+    assert!(!stage.dir("mounted").join("canary").exists());
+}
+
+async fn a_removal_where_the_directory_is_stops_for_a_volume_made_by_hand(stage: Stage) {
+    let faults = stage.world().double().expect("the double").nfs_faults();
+    let class = mounted(&stage).await;
+    let _provisioner = stage.start_with(&stage.settings().with("NFS_CALL_TIMEOUT", "300s"));
+    let old = stage.provision("old", &class).await;
+    stage.write("mounted", "canary");
+    let hangs = faults.inject(Rule::on(Procedure::REMOVE, Effect::Ignore).named("canary"));
+    stage.delete_claim("old").await;
+    until("the removal runs", || faults.hits(hangs) > Some(0)).await;
+    let (name, share) = (format!("{}-by-hand", stage.namespace()), stage.share());
+    let place = format!("{}/mounted", share.path);
+    let by_hand = mk_volume(&name, &share.server, &place, json!({}));
+    stage.create_volume(by_hand).await;
+    let stays = ["stays", &name, "uses"];
+    stage
+        .event(&name_of(&old), "VolumeFailedDelete", &stays)
+        .await;
+    faults.clear(hangs);
+    stage.gone(&old).await;
+    assert!(stage.dir("mounted").join("canary").is_file());
 }

@@ -23,6 +23,9 @@ pub fn scenarios() -> Vec<Scenario> {
         Scenario::of(a_volume_taken_back_does_not_wait_until_leftovers_are_gone)
             .alone()
             .only_on_the_double("a real server cannot be told to ignore one procedure"),
+        Scenario::of(a_class_made_anew_saves_what_is_being_removed)
+            .alone()
+            .only_on_the_double("a real server cannot be told to ignore one procedure"),
         Scenario::of(a_volume_taken_back_has_its_data_though_no_class_names_its_share)
             .only_on_the_double("only root may move directories on a real share"),
     ]
@@ -156,4 +159,41 @@ async fn a_volume_taken_back_has_its_data_though_no_class_names_its_share(stage:
     let back = ["is back in", &dir];
     stage.event(&name, "VolumeFailedDelete", &back).await;
     assert!(at.join("canary").is_file());
+}
+
+/// The class says now that data is to be archived; somebody has made it anew while a removal ran. The name is free in one case, and a new volume's in the
+/// other.
+async fn a_class_made_anew_saves_what_is_being_removed(stage: Stage) {
+    let faults = stage.world().double().expect("the double").nfs_faults();
+    let pattern = "${.PVC.name}";
+    let class = stage
+        .class(
+            "anew",
+            json!({"onDelete": "delete", "pathPattern": pattern}),
+        )
+        .await;
+    let _provisioner = stage.start_with(&stage.settings().with("NFS_CALL_TIMEOUT", "300s"));
+    let mut volumes = Vec::new();
+    for claim in ["free", "taken"] {
+        volumes.push(stage.provision(claim, &class).await);
+        stage.write(claim, "canary");
+    }
+    let hangs = faults.inject(Rule::on(Procedure::REMOVE, Effect::Ignore).named("canary"));
+    for claim in ["free", "taken"] {
+        stage.delete_claim(claim).await;
+    }
+    until("the removals run", || faults.hits(hangs) > Some(1)).await;
+    stage.provision("taken", &class).await;
+    let (classes, params) = (stage.classes(), DeleteParams::default());
+    let deleted = classes.delete(&class, &params).await;
+    deleted.expect("the class");
+    let parameters = json!({"archiveOnDelete": "true", "pathPattern": pattern});
+    stage.class("anew", parameters).await;
+    for (volume, claim) in volumes.iter().zip(["free", "taken"]) {
+        stage.gone(volume).await;
+        let archive = format!("archived-{claim}");
+        let dir = stage.dir(&archive);
+        let found = dir.join("canary").is_file();
+        assert!(found, "{archive}: {:?}", stage.entries());
+    }
 }

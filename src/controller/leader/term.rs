@@ -1,6 +1,11 @@
 //! A time of leading, as those see it who may only work while it lasts.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    future::poll_fn,
+    pin::pin,
+    sync::{Arc, Mutex, PoisonError},
+    task::Poll,
+};
 
 use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -73,6 +78,25 @@ impl Term {
         self.ended.cancelled().await;
     }
 
+    /// Does work in this term; `None`: it has ended before, and what was under way is dropped.
+    ///
+    /// No step is taken once the term may be over: a process that was stopped and goes on finds the answers to its last calls first, and would send the
+    /// next ones before it finds out that another one leads.
+    pub async fn spend<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        let mut work = pin!(work);
+        let steps = poll_fn(|cx| {
+            if self.holds() {
+                work.as_mut().poll(cx).map(Some)
+            } else {
+                Poll::Ready(None)
+            }
+        });
+        tokio::select! {
+            done = steps => done,
+            () = self.ended() => None,
+        }
+    }
+
     /// A token that is cancelled at the end, for those who want to hand it on.
     pub fn token(&self) -> &CancellationToken {
         &self.ended
@@ -111,5 +135,31 @@ impl Reign {
             .until
             .lock()
             .unwrap_or_else(PoisonError::into_inner) = Some(until);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::{sync::oneshot, task::yield_now, time::advance};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn no_step_is_taken_after_the_deadline_though_nobody_has_ended_the_term() {
+        let reign = Reign::begin(Instant::now() + Duration::from_secs(10));
+        for (late, wanted) in [(false, Some(())), (true, None)] {
+            let term = reign.term();
+            let (answer, answered) = oneshot::channel();
+            let work =
+                tokio::spawn(async move { term.spend(async { answered.await.unwrap() }).await });
+            yield_now().await;
+            if late {
+                advance(Duration::from_secs(11)).await;
+            }
+            answer.send(()).unwrap();
+            assert_eq!(work.await.unwrap(), wanted);
+        }
     }
 }

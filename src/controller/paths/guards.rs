@@ -72,14 +72,23 @@ impl Moving {
 
     /// It is known where the directory is.
     pub fn settled(&self) {
-        self.paths.lock().unsettled.remove(&self.volume);
+        let mut inner = self.paths.lock();
+        inner.unsettled.remove(&self.volume);
+        inner.inherited.remove(&self.volume);
+    }
+
+    /// The server has answered this term: what an earlier one asked of it is done, or will not be.
+    pub fn answered(&self) {
+        self.paths.lock().inherited.remove(&self.volume);
     }
 }
 
 impl Drop for Moving {
     fn drop(&mut self) {
         let mut inner = self.paths.lock();
-        if !inner.unsettled.contains(&self.volume) {
+        let is_open =
+            inner.unsettled.contains(&self.volume) || inner.inherited.contains(&self.volume);
+        if !is_open {
             inner.moving.remove(&self.volume);
         }
     }

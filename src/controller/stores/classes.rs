@@ -83,6 +83,8 @@ impl Intake {
         drop(classes);
         self.stores.queues.wake_all();
         self.stores.enqueue_claims();
+        // What is being removed may be to be archived now.
+        self.stores.paths.tell();
     }
 }
 

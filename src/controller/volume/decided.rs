@@ -6,6 +6,9 @@
 //! A watch may be behind by minutes and not know it, and what an effect takes away does not come back: somebody may have set the volume to
 //! `Retain` or given it to another claim. So no effect goes by the watch's word alone.
 
+use std::time::Duration;
+
+use tokio::time::timeout;
 use tracing::{debug, info};
 
 use super::decide;
@@ -21,6 +24,18 @@ pub(in crate::controller) struct Decided<'a> {
     /// What is to be done.
     pub(super) plan: &'a VolumePlan,
 }
+
+/// Where a directory is removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::controller) enum Site {
+    /// In the hidden folder, where it is nobody's.
+    Hidden,
+    /// Under its own name, where others may get a part in it.
+    Own,
+}
+
+/// How long it may go unseen that others have got a part in a directory: of their volumes nobody tells.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 // === impl Decided ===
 
@@ -42,15 +57,16 @@ impl<'a> Decided<'a> {
     pub(in crate::controller) async fn until_called_off<T>(
         &self,
         ctx: &Context,
+        site: Site,
         work: impl Future<Output = Result<T, Failure>>,
     ) -> Result<T, Failure> {
         let watch = async {
             loop {
                 let told = ctx.paths.told();
-                if self.is_called_off(ctx) {
+                if self.is_called_off(ctx, site) {
                     return;
                 }
-                told.await;
+                let _ = timeout(LOOK_AGAIN, told).await;
             }
         };
         let done = tokio::select! {
@@ -58,17 +74,18 @@ impl<'a> Decided<'a> {
             () = watch => None,
             done = work => Some(done?),
         };
-        done.filter(|_| !self.is_called_off(ctx)).ok_or_else(|| {
-            info!("volume taken back while its directory was being removed");
-            Failure::Outdated
-        })
+        done.filter(|_| !self.is_called_off(ctx, site))
+            .ok_or_else(|| {
+                info!("volume taken back while its directory was being removed");
+                Failure::Outdated
+            })
     }
 
     /// Whether the store shows that the data is to be kept.
-    fn is_called_off(&self, ctx: &Context) -> bool {
+    fn is_called_off(&self, ctx: &Context, site: Site) -> bool {
         let name = &self.volume.name;
         if let Some(now) = ctx.stores.volume(name) {
-            return decide(ctx, &now).calls_removal_off();
+            return site.is_called_off(&decide(ctx, &now));
         }
         let last = ctx.paths.last_of(name);
         last.is_some_and(|last| WayBack::outlives(&last))
@@ -81,13 +98,14 @@ impl<'a> Decided<'a> {
     pub(in crate::controller) async fn was_not_called_off(
         &self,
         ctx: &Context,
+        site: Site,
     ) -> Result<(), Failure> {
         let live = ctx.volumes.read(&self.volume.name).await?;
         let live = live.map(|object| Volume::from_object(object, &ctx.provisioner));
         let Some(live) = live else {
             return Ok(());
         };
-        if live.uid == self.volume.uid && !decide(ctx, &live).calls_removal_off() {
+        if live.uid == self.volume.uid && !site.is_called_off(&decide(ctx, &live)) {
             return Ok(());
         }
         debug!("volume was taken back, and the watch has not told");
@@ -117,5 +135,16 @@ impl<'a> Decided<'a> {
             ctx.hindsight.forget();
         }
         Err(Failure::Outdated)
+    }
+}
+
+// === impl Site ===
+
+impl Site {
+    fn is_called_off(self, plan: &VolumePlan) -> bool {
+        match self {
+            Self::Hidden => plan.calls_removal_off(),
+            Self::Own => plan.calls_removal_off() || plan.shares_directory(),
+        }
     }
 }

@@ -87,6 +87,7 @@ impl KeepData {
             relation,
             share: own.share,
             trash: own.trash,
+            is_archived: own.keeps != Keeps::Nothing,
             message,
         }
     }
