@@ -1,10 +1,11 @@
 //! Real NFS servers and what becomes of them in the middle of the work: nfs-ganesha, and Linux's own.
 
 use std::collections::BTreeSet;
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
-use futures::StreamExt;
 use futures::stream;
+use futures::{FutureExt, StreamExt};
 use k8s_openapi::api::core::v1::PersistentVolume;
 use kube::api::ListParams;
 use serde_json::json;
@@ -23,6 +24,7 @@ pub fn scenarios() -> Vec<Scenario> {
     let ganesha = [
         Scenario::of(a_server_is_reached_over_ipv6),
         Scenario::of(ganesha_squashing_root_says_so_on_the_claim),
+        Scenario::of(ganesha_refusing_high_ports_says_so_on_the_claim),
         Scenario::of(an_export_that_is_not_secure_serves_from_any_port),
         Scenario::of(five_hundred_claims_survive_a_restart_of_ganesha).alone(),
         Scenario::of(a_minute_without_a_packet_from_ganesha_is_survived).alone(),
@@ -31,6 +33,7 @@ pub fn scenarios() -> Vec<Scenario> {
         Scenario::of(knfsd_archives_and_deletes),
         Scenario::of(knfsd_squashing_root_says_so_on_the_claim),
         Scenario::of(knfsd_refusing_high_ports_says_so_on_the_claim),
+        Scenario::of(knfsd_that_exports_nothing_to_us_any_more_says_so_on_the_claim).alone(),
         Scenario::of(what_is_mounted_inside_a_volume_is_left_alone),
         Scenario::of(a_full_share_says_so_and_serves_when_there_is_room),
         Scenario::of(five_hundred_claims_survive_a_power_cut_of_knfsd).alone(),
@@ -316,16 +319,46 @@ async fn an_export_that_is_not_secure_serves_from_any_port(stage: Stage) {
     assert_eq!(listing(&stage, &share).await.len(), 1);
 }
 
+/// The same, on a server that does ask for one, until the process may; what the claim was told, `how` among it.
+async fn refused_high_ports(stage: &Stage, share: &Share, how: &str) -> String {
+    let class = stage.class("plain", json!({})).await;
+    let refused = stage.start_with(&stage.settings_for(share).without_low_ports());
+    stage.claim("data", &class).await;
+    let parts = [how, "net.ipv4.ip_unprivileged_port_start=0"];
+    let event = stage.event("data", "ProvisioningFailed", &parts).await;
+    assert_eq!(refused.stop().await.code(), Some(0));
+    let _allowed = start(stage, share);
+    stage.bound("data").await;
+    event.message.unwrap_or_default()
+}
+
+async fn ganesha_refusing_high_ports_says_so_on_the_claim(stage: Stage) {
+    let share = ganesha(&stage, "NFS_PATH");
+    let message = refused_high_ports(&stage, &share, "AUTH_TOOWEAK").await;
+    quotes("Reserved port refused", &message);
+}
+
 /// knfsd's exports are `secure` unless told otherwise.
 async fn knfsd_refusing_high_ports_says_so_on_the_claim(stage: Stage) {
     let share = knfsd(&stage, "KNFSD_PATH").await;
+    refused_high_ports(&stage, &share, "secure").await;
+}
+
+/// To an address that is in none of its exports knfsd refuses the credential, whatever that is.
+async fn knfsd_that_exports_nothing_to_us_any_more_says_so_on_the_claim(stage: Stage) {
+    let share = knfsd(&stage, "KNFSD_PATH").await;
     let class = stage.class("plain", json!({})).await;
-    let refused = stage.start_with(&stage.settings_for(&share).without_low_ports());
+    let _provisioner = start(&stage, &share);
+    stage.provision("before", &class).await;
+    exec(&stage, "exportfs -ua && exportfs -f").await;
     stage.claim("data", &class).await;
-    let parts = ["secure", "net.ipv4.ip_unprivileged_port_start=0"];
-    stage.event("data", "ProvisioningFailed", &parts).await;
-    assert_eq!(refused.stop().await.code(), Some(0));
-    let _allowed = start(&stage, &share);
+    let parts = ["AUTH_BADCRED", "sec=sys"];
+    let told = stage.event("data", "ProvisioningFailed", &parts);
+    let told = AssertUnwindSafe(told).catch_unwind().await;
+    // First of all, for the scenarios after this one.
+    exec(&stage, "exportfs -ra").await;
+    let message = told.expect("the event").message.unwrap_or_default();
+    quotes("Wrong path", &message);
     stage.bound("data").await;
 }
 

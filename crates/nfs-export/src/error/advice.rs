@@ -11,6 +11,10 @@ const SQUASH: &str = "root is squashed on this export: export with `no_root_squa
                       directory";
 const PATH: &str =
     "set NFS_PATH (or the class parameter `share`) to a directory that the server exports";
+const CLIENT: &str = "export the directory to the address that this process has on the server's side (often that of its node)";
+/// Linux's server has one word for a caller whose flavor it does not take, and for one whose address is in no export.
+const CLIENT_OR_KERBEROS: &str = "export the directory to the address that this process has on the server's side (often that of its node), and with \
+                                  `sec=sys`";
 const KERBEROS: &str = "only AUTH_SYS is spoken here: export with `sec=sys`";
 
 /// What to change, where that is known.
@@ -54,9 +58,7 @@ fn of_mount(refusal: &MountRefusal) -> Option<String> {
     }
     let text = match refusal.status {
         mountstat3::MNT3ERR_ACCES | mountstat3::MNT3ERR_PERM if !refusal.reserved_port => PORT,
-        mountstat3::MNT3ERR_ACCES | mountstat3::MNT3ERR_PERM => {
-            "export the directory to the address that this process has on the server's side (often that of its node)"
-        }
+        mountstat3::MNT3ERR_ACCES | mountstat3::MNT3ERR_PERM => CLIENT,
         mountstat3::MNT3ERR_NOENT
         | mountstat3::MNT3ERR_NOTDIR
         | mountstat3::MNT3ERR_INVAL
@@ -75,6 +77,7 @@ fn of_refusal(refusal: Refusal) -> Option<&'static str> {
             "the export takes calls from ports below 1024 only (set securityContext.sysctls net.ipv4.ip_unprivileged_port_start=0, or \
              export with `insecure`), or only Kerberos (export with `sec=sys`)",
         ),
+        Refusal::Auth(auth_stat::AUTH_BADCRED) => Some(CLIENT_OR_KERBEROS),
         Refusal::Auth(_) | Refusal::OtherAuth(_) => Some(KERBEROS),
         Refusal::ProgramUnavailable | Refusal::ProgramMismatch { .. } => {
             Some("enable NFS version 3 on the server")

@@ -11,7 +11,7 @@ use testkit::nfs::{AcceptError, Effect, Procedure, Rule};
 
 use crate::{
     logs::Logs,
-    world::{CAP, Lab, mk_lab, mk_lab_with, sub, up},
+    world::{CAP, Lab, down, mk_lab, mk_lab_with, sub, up},
 };
 
 fn mode(lab: &Lab, path: &str) -> u32 {
@@ -459,6 +459,52 @@ async fn refused_and_garbled_replies_reach_the_caller() {
         1,
         "none of these costs the connection"
     );
+}
+
+#[tokio::test]
+async fn a_refused_credential_is_told_with_what_to_change_and_asked_again() {
+    let rows = [
+        (
+            auth_stat::AUTH_TOOWEAK,
+            "the export takes calls from ports below 1024 only (set securityContext.sysctls net.ipv4.ip_unprivileged_port_start=0, \
+             or export with `insecure`), or only Kerberos (export with `sec=sys`)",
+        ),
+        (
+            auth_stat::AUTH_BADCRED,
+            "export the directory to the address that this process has on the server's side (often that of its node), and with \
+             `sec=sys`",
+        ),
+        (
+            auth_stat::AUTH_BADVERF,
+            "only AUTH_SYS is spoken here: export with `sec=sys`",
+        ),
+    ];
+    for (refusal, advice) in rows {
+        let lab = mk_lab().await;
+        let export = lab.export(Options::default());
+        export.probe().await.unwrap();
+        let faults = lab.server.faults();
+        let rule = || faults.inject(Rule::on_file_operations(Effect::Auth(refusal)));
+        let told = |error: nfs_export::Error| {
+            assert_eq!(error.advice().as_deref(), Some(advice));
+            assert_eq!(error.recovery(), Recovery::TellUser);
+            assert!(error.is_share_down());
+        };
+        // On a connection that is good: the caller asks again, and that is all there is to it.
+        let refused = rule();
+        told(export.create_dir_all(&sub("a"), 0o777).await.unwrap_err());
+        faults.clear(refused);
+        export.create_dir_all(&sub("a"), 0o777).await.unwrap();
+        assert_eq!(lab.server.log().count(Procedure::MNT), 1);
+        // While it dials: it does so until it is let in.
+        let refused = rule();
+        lab.server.drop_connections();
+        down(&export).await;
+        told(export.create_dir_all(&sub("b"), 0o777).await.unwrap_err());
+        faults.clear(refused);
+        up(&export).await;
+        export.create_dir_all(&sub("b"), 0o777).await.unwrap();
+    }
 }
 
 #[tokio::test]
