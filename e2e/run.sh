@@ -59,6 +59,14 @@ conformance() {
     PATH=${KUBECTL%/*}:$PATH REQUIRE_KUBECTL=1 cargo test --locked --workspace --test api_kubectl 2>&1 | tee -a "$log"
 }
 
+# What any server must do for the client, on a real one: each verb, and removal, ten thousand levels deep among it.
+client() {
+    # shellcheck source=/dev/null
+    source "$E2E_WORLD/world.env"
+    NFS_EXPORT_TEST=$NFS_SERVER:$NFS_PATH:$NFS_PORT: NFS_EXPORT_TEST_DIR=$SHARE_DIR \
+        cargo test --locked --package nfs-export --test export -- verbs:: removal:: 2>&1 | tee -a "$log"
+}
+
 scenarios() { cargo test --locked --test scenarios -- "$@" 2>&1 | tee -a "$log"; }
 bench() { cargo run --release --locked --package benchmarks -- "$@" 2>&1 | tee -a "$log"; }
 
@@ -95,6 +103,7 @@ if [ "${E2E_KNFSD:-1}" != 0 ]; then
 fi
 if [ "$what" = scenarios ]; then
     stage "the API server's double" conformance
+    stage "the client on nfs-ganesha" client
     stage manifests "$E2E/manifests.sh"
     stage finalizer "$E2E/finalizer.sh"
     stage monitoring "$E2E/monitoring.sh"

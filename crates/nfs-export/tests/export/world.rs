@@ -13,6 +13,8 @@ pub(crate) const CAP: Duration = Duration::from_secs(20);
 
 pub(crate) struct World {
     pub(crate) export: Export,
+    /// Another client of the same share, of which the first knows nothing.
+    pub(crate) stranger: Export,
     /// A directory of this test's own, on the share and on this side.
     base: String,
     dir: PathBuf,
@@ -35,9 +37,9 @@ pub(crate) async fn mk_world(name: &str) -> World {
         let lab = mk_lab().await;
         let dir = lab.root.path().to_owned();
         std::fs::create_dir(dir.join(name)).unwrap();
-        let export = lab.export(Options::default());
         return World {
-            export,
+            export: lab.export(Options::default()),
+            stranger: lab.export(Options::default()),
             base: name.into(),
             dir,
             _local: Some((lab.server, lab.root)),
@@ -55,7 +57,8 @@ pub(crate) async fn mk_world(name: &str) -> World {
     let base = format!("{name}-{:08x}", fastrand::u32(..));
     std::fs::create_dir_all(dir.join(&base)).unwrap();
     World {
-        export: Export::new(target, Options::default()),
+        export: Export::new(target.clone(), Options::default()),
+        stranger: Export::new(target, Options::default()),
         base,
         dir,
         _local: None,
