@@ -10,6 +10,7 @@
 //! Refuses to know shares: a place is a server and an absolute path.
 
 mod guards;
+mod searched;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -47,7 +48,9 @@ struct Inner {
     parting: HashSet<Arc<str>>,
     /// Volumes whose directory may be in the hidden folder, with the last that was seen of each.
     trashed: HashMap<Arc<str>, Arc<Volume>>,
-    /// Told of each change of one of those.
+    /// Roots of the shares whose hidden folder was read in this term; none before the first.
+    searched: Option<HashSet<Place>>,
+    /// Told of each change of one of those in `trashed`.
     told: Arc<Notify>,
     epoch: u64,
 }
@@ -260,6 +263,7 @@ impl Paths {
         inner.inherited.clear();
         inner.emptying.clear();
         inner.parting.clear();
+        inner.searched = Some(HashSet::new());
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

@@ -50,12 +50,16 @@ async fn sweep(ctx: &Context, share: &Share) -> Result<(), Failure> {
         .list(Some(&hidden), AT_MOST)
         .await
         .map_err(Failure::share(&target))?;
+    let is_whole = entries.len() < AT_MOST;
     // All are looked at before the first is removed, which may take long: a volume can go meanwhile.
     let leftovers: Vec<String> = entries
         .into_iter()
         .filter_map(|Entry { name, .. }| String::from_utf8(name).ok())
         .filter(|name| is_leftover(ctx, name))
         .collect();
+    if is_whole {
+        ctx.paths.searched(&share.root);
+    }
     for name in leftovers {
         let Ok(trash) = hidden.join(&name) else {
             continue;

@@ -74,7 +74,8 @@ pub(super) async fn attempt(ctx: &Context, key: VolumeKey) -> Done {
         ctx.paths.stayed(&key);
     }
     if plan.calls_removal_off()
-        && let Err(failure) = taken_back::bring_back(ctx, &volume).await
+        && let Err(failure) =
+            taken_back::bring_back(ctx, &volume, plan.lets_go_of_what_is_kept()).await
     {
         return report_failure(ctx, &volume, &failure);
     }

@@ -275,6 +275,11 @@ impl VolumePlan {
     pub fn shares_directory(&self) -> bool {
         matches!(self, Self::KeepData(_) | Self::Wait(_))
     }
+
+    /// Whether the object goes although the data is to be kept: from then on nothing tells that.
+    pub fn lets_go_of_what_is_kept(&self) -> bool {
+        self.calls_removal_off() && !matches!(self, Self::Ignore(_) | Self::Wait(_))
+    }
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use super::follow::Sink;
 use super::{Stores, VolumeKey, write};
 use crate::plan::facts::{Named, Phase, Volume};
 use crate::plan::occupied::Occupied;
+use crate::plan::volume::WayBack;
 
 /// Volumes by name and by place.
 #[derive(Debug, Default)]
@@ -102,6 +103,19 @@ impl Intake {
         names
     }
 
+    /// A volume that was to be kept goes before it is known whether its data is in the hidden folder. Before the store lets go of it, for the sweep goes by
+    /// both.
+    fn see_going(&self, volume: &Volume) {
+        let (served, paths) = (self.stores.served(), &self.stores.paths);
+        if WayBack::outlives(volume)
+            && let Some(place) = volume.place()
+            && let Ok((share, _)) = served.locate(place, &volume.recorded)
+            && paths.is_unsearched(&share.root)
+        {
+            paths.trashed(volume);
+        }
+    }
+
     /// A claim whose volume went before it was bound wants another, and nothing about the claim itself changes.
     fn gone(&self, volume: &Volume) {
         self.stores.paths.left(&volume.name);
@@ -135,6 +149,11 @@ impl Sink<PersistentVolume> for Intake {
 
     fn complete(&mut self) {
         let listed = std::mem::take(&mut self.listing);
+        self.stores.each_volume(|volume| {
+            if listed.get(&volume.name).is_none() {
+                self.see_going(volume);
+            }
+        });
         let mut wanting = self.see_trashed(&listed);
         wanting.extend(listed.wanting());
         let before = std::mem::replace(&mut *write(&self.stores.volumes), listed);
@@ -184,6 +203,7 @@ impl Sink<PersistentVolume> for Intake {
     fn delete(&mut self, object: PersistentVolume) {
         let volume = self.read(object);
         self.stores.paths.last_seen(&volume);
+        self.see_going(&volume);
         write(&self.stores.volumes).remove(&volume.name);
         self.stores.paths.seen(&volume.name);
         self.gone(&volume);

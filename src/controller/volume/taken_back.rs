@@ -4,7 +4,8 @@
 //! Released ─ RENAME ─ removal fails ─ set to Retain, or given to another claim ──> RENAME back, or an archive where the name is taken; an event
 //! ```
 //! The object may go too before the data is back. So it is remembered what was last seen of it; where nobody was there to see it, the data is a leftover
-//! like any other.
+//! like any other. And an object is not given up before it is known whether there is data to bring back: until the sweep has been on the share, which can
+//! take hours, that is looked up.
 
 use std::sync::Arc;
 
@@ -18,10 +19,10 @@ use crate::controller::queue::Done;
 use crate::plan::facts::Volume;
 use crate::plan::volume::WayBack;
 
-/// Brings back what there may be in the hidden folder of a volume that is to be kept.
-pub(super) async fn bring_back(ctx: &Context, volume: &Volume) -> Result<(), Failure> {
-    if !ctx.paths.is_trashed(&volume.name) {
-        return Ok(());
+/// Brings back what there may be in the hidden folder of a volume that is to be kept; `goes` where its object is given up next.
+pub(super) async fn bring_back(ctx: &Context, volume: &Volume, goes: bool) -> Result<(), Failure> {
+    if !goes && !ctx.paths.is_trashed(&volume.name) {
+        return Ok(()); // the sweep tells of it
     }
     let served = ctx.stores.served();
     let way = ctx
@@ -30,6 +31,9 @@ pub(super) async fn bring_back(ctx: &Context, volume: &Volume) -> Result<(), Fai
     let Some(way) = way else {
         return Ok(());
     };
+    if !is_trashed(ctx, volume, &way).await? {
+        return Ok(());
+    }
     let found = away::bring_back(ctx, volume, &way).await?; // share
     ctx.paths.emptied(&volume.name);
     let was = way.share.place(&way.dir);
@@ -55,6 +59,18 @@ pub(super) async fn bring_back(ctx: &Context, volume: &Volume) -> Result<(), Fai
     Ok(())
 }
 
+/// Whether the data may be in the hidden folder: what the sweep has not seen yet, only the share knows.
+async fn is_trashed(ctx: &Context, volume: &Volume, way: &WayBack) -> Result<bool, Failure> {
+    if !ctx.paths.is_trashed(&volume.name) && ctx.paths.is_unsearched(&way.share.root) {
+        let (target, export) = away::open(ctx, &way.share);
+        let found = export.stat(&way.trash).await;
+        if found.map_err(Failure::share(&target))?.is_some() {
+            ctx.paths.trashed(volume);
+        }
+    }
+    Ok(ctx.paths.is_trashed(&volume.name))
+}
+
 /// The object is gone.
 pub(super) async fn gone(ctx: &Context, key: &VolumeKey) -> Done {
     let last: Option<Arc<Volume>> = ctx.paths.last_of(key);
@@ -62,7 +78,7 @@ pub(super) async fn gone(ctx: &Context, key: &VolumeKey) -> Done {
         ctx.paths.emptied(key); // what there may be is the sweep's
         return Done::Settled;
     };
-    match bring_back(ctx, &volume).await {
+    match bring_back(ctx, &volume, true).await {
         Ok(()) => Done::Settled,
         Err(failure) => report_failure(ctx, &volume, &failure),
     }
