@@ -576,6 +576,9 @@ async fn a_connection_that_breaks_each_time_is_given_up() {
         why.is_none_or(|why| matches!(**why, Broken::Closed | Broken::Io(_))),
         "{why:?}"
     );
+    // Sent once, and again after each of three losses; the fourth is told.
+    assert_eq!(lab.server.log().count(Procedure::MKDIR), 4);
+    assert_eq!(export.stats().retransmits(), 3);
     lab.server.faults().clear(rule);
     up(&export).await;
     assert_eq!(

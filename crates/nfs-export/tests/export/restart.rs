@@ -125,22 +125,54 @@ async fn a_bad_handle_is_walked_to_again_and_a_second_one_is_mounted_again() {
 }
 
 #[tokio::test]
-async fn a_server_that_comes_back_with_another_file_system_is_mounted_and_walked_anew() {
+async fn a_server_that_comes_back_with_another_file_system_is_walked_anew() {
     let mut lab = mk_lab().await;
     let export = lab.export(Options::default());
     export.create_dir_all(&sub("ns/a"), 0o777).await.unwrap();
+    export.create_dir_all(&sub("ns/b"), 0o777).await.unwrap();
+    lab.server.stop().await;
+    down(&export).await;
+    lab.server.replace_file_system();
+    lab.server.restart().await.unwrap();
+    up(&export).await;
+    let log = lab.server.log();
+    log.clear();
+    export.create_dir_all(&sub("ns/c"), 0o777).await.unwrap();
+    let made: Vec<_> = log.calls().iter().map(|call| call.procedure).collect();
+    assert_eq!(
+        made,
+        [Procedure::LOOKUP, Procedure::MKDIR],
+        "nothing that was known of the old one is asked of the new one"
+    );
+    // Directories are known by the new file system's id: none of them counts as another's.
+    let removed = export.remove_dir_all(&sub("ns")).await.unwrap();
+    assert_eq!(removed.directories, 4);
+    assert_eq!(export.stats().remounts(), 0);
+}
+
+#[tokio::test]
+async fn a_call_that_is_sent_again_to_another_file_system_is_made_good() {
+    let mut lab = mk_lab().await;
+    let export = lab.export(Options::default());
+    export.create_dir_all(&sub("ns/a"), 0o777).await.unwrap();
+    let rule = Rule::on(Procedure::MKDIR, Effect::Ignore).named("b");
+    lab.server.faults().inject(rule.times(1));
+    let call = tokio::spawn({
+        let export = export.clone();
+        async move { persist(&export, sub("ns/b")).await }
+    });
+    let log = lab.server.log();
+    log.wait_for(Procedure::MKDIR, 3, CAP).await.unwrap();
     lab.server.stop().await;
     lab.server.replace_file_system();
     lab.server.restart().await.unwrap();
-    assert_eq!(persist(&export, sub("ns/b")).await, Created::New);
+    assert_eq!(call.await.unwrap(), Created::New);
+    assert!(lab.real("ns/b").is_dir());
     assert_eq!(
         export.stats().remounts(),
         0,
-        "the new connection brought a root of its own, and nothing of the old"
+        "the new connection came with a root of its own"
     );
-    // Its directories are known by the new file system's id: none of them counts as another's.
-    let removed = export.remove_dir_all(&sub("ns")).await.unwrap();
-    assert_eq!(removed.directories, 3);
 }
 
 #[tokio::test]
