@@ -11,7 +11,7 @@ use testkit::nfs::{AcceptError, Effect, Procedure, Rule};
 
 use crate::{
     logs::Logs,
-    world::{CAP, Lab, down, mk_lab, mk_lab_with, sub, up},
+    world::{CAP, Lab, down, may_bind_reserved_ports, mk_lab, mk_lab_with, sub, up},
 };
 
 fn mode(lab: &Lab, path: &str) -> u32 {
@@ -72,7 +72,9 @@ async fn a_mkdir_whose_answer_was_lost_is_sent_again_with_its_xid_and_counts_as_
     assert_eq!(calls.len(), 2);
     assert_eq!(calls[0].xid, calls[1].xid);
     // A duplicate-request cache knows a client by its port.
-    assert_eq!(calls[0].peer, calls[1].peer);
+    if may_bind_reserved_ports() {
+        assert_eq!(calls[0].peer, calls[1].peer);
+    }
     assert_eq!(export.stats().retransmits(), 1);
     assert_eq!(export.stats().reconnects(), 1);
 }
@@ -168,7 +170,8 @@ async fn a_mode_that_may_not_be_set_is_let_be_and_other_trouble_is_not() {
         let made = export.create_dir_all(&sub("theirs"), 0o777).await;
         assert_eq!(made.is_ok(), is_let_be, "{status}: {made:?}");
         assert_eq!(mode(&lab, "theirs"), 0o700);
-        let said = logs.with("WARN");
+        let mut said = logs.with("WARN");
+        said.retain(|line| !line.contains("no port below 1024"));
         assert_eq!(said.len(), usize::from(is_let_be), "{said:?}");
         let names_all = |line: &String| {
             ["dir=theirs", "mode=0700", "uid=", "gid="]

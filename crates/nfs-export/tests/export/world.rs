@@ -124,6 +124,19 @@ impl Lab {
     }
 }
 
+/// Whether this process may bind ports below 1024; where it may not, what a test sees of them is left out.
+pub(crate) fn may_bind_reserved_ports() -> bool {
+    let bound = (512..1024).map(|port| std::net::TcpListener::bind(("127.0.0.1", port)));
+    let mut seen = bound.filter(
+        |bound| !matches!(bound, Err(error) if error.kind() == std::io::ErrorKind::AddrInUse),
+    );
+    let may = seen.next().is_some_and(|bound| bound.is_ok());
+    if !may {
+        println!("in part left out: no port below 1024 may be bound here");
+    }
+    may
+}
+
 /// Waits until the export is up.
 pub(crate) async fn up(export: &Export) {
     let mut state = export.state();
