@@ -2,7 +2,7 @@
 # nfs-ganesha with a real rpcbind, in a network namespace of its own.
 #
 #   host  10.98.N.1 ── veth ── 10.98.N.2  namespace: rpcbind :111, nfsd :2049, mountd :20048
-#         fd98:N::1            fd98:N::2
+#         fd98:N::1            fd98:N::2, fe80::98:N:2
 #
 # Why a namespace: port 111 can be had by each world, registrations of two worlds do not meet, and the server's
 # traffic can be cut without touching the machine's own rules. Why a mount namespace: rpcbind's socket is /run/rpcbind.sock.
@@ -11,6 +11,7 @@ NETNS=nfs-e2e-$BASE
 LINK=nfse2e$NET
 NFS_HOST=10.98.$NET.2
 NFS_HOST6=fd98:$NET::2
+NFS_HOST6_LINK=fe80::98:$NET:2
 
 # The exports: name, host path and options. The path exported is the host path.
 #   share    what NFS_PATH means          no_root_squash, source ports below 1024 only
@@ -68,6 +69,7 @@ netns_up() {
     ip -n "$NETNS" link set lo up
     ip -n "$NETNS" addr add "$NFS_HOST/24" dev eth0
     ip -n "$NETNS" -6 addr add "$NFS_HOST6/64" dev eth0 nodad
+    ip -n "$NETNS" -6 addr add "$NFS_HOST6_LINK/64" dev eth0 nodad
     ip -n "$NETNS" link set eth0 up
 }
 

@@ -266,23 +266,22 @@ async fn a_knfsd_that_hangs_keeps_nobody_of_ganesha_waiting(stage: Stage) {
     }
 }
 
+/// A global address, and a link-local one, which means nothing without its scope.
 async fn a_server_is_reached_over_ipv6(stage: Stage) {
-    let server = real(&stage)
-        .says("NFS_SERVER6")
-        .expect("an address")
-        .to_owned();
-    let share = Share {
-        server: server.clone(),
-        ..stage.share().clone()
-    };
     let class = stage.class("six", json!({})).await;
-    let _provisioner = start(&stage, &share);
-    let volume = stage.provision("data", &class).await;
-    assert_eq!(
-        volume.spec.and_then(|spec| spec.nfs).map(|nfs| nfs.server),
-        Some(server)
-    );
-    assert_eq!(stage.entries().len(), 1);
+    for (claim, key) in [("global", "NFS_SERVER6"), ("link", "NFS_SERVER6_LINK")] {
+        let server = real(&stage).says(key).expect("an address").to_owned();
+        let share = Share {
+            server: server.clone(),
+            ..stage.share().clone()
+        };
+        let provisioner = start(&stage, &share);
+        let volume = stage.provision(claim, &class).await;
+        let nfs = volume.spec.and_then(|spec| spec.nfs);
+        assert_eq!(nfs.map(|nfs| nfs.server), Some(server));
+        provisioner.stop().await;
+    }
+    assert_eq!(stage.entries().len(), 2);
 }
 
 /// Only root may write to the share, and root is nobody there.
