@@ -94,6 +94,7 @@ step "its /persistentvolumes is mounted by the kubelet" drop_in_volume
 step "a claim is bound, a pod writes into it" base_serves
 step "the claim deleted, its directory is gone" base_removes
 step "archiveOnDelete left out: the directory is archived" drop_in_archives
+step "WaitForFirstConsumer: a directory once the scheduler has chosen the pod's node" drop_in_waits_for_a_consumer
 step "as root, the user of the Go one's image: ready" drop_in_as_root
 step "a claim is bound, a pod writes into it" base_serves
 step "the claim deleted, its directory is gone" base_removes

@@ -125,6 +125,33 @@ END
     world knfsd exec "rm -r $KNFSD_PATH/archived-*"
 }
 
+# Nothing is made for the claim until there is a pod and the scheduler has chosen its node.
+drop_in_waits_for_a_consumer() {
+    kubectl apply -f - <<'END'
+apiVersion: storage.k8s.io/v1
+kind: StorageClass
+metadata: { name: nfs-late }
+provisioner: k8s-sigs.io/nfs-subdir-external-provisioner
+volumeBindingMode: WaitForFirstConsumer
+parameters: { archiveOnDelete: "false" }
+END
+    sed 's/storageClassName: nfs-client/storageClassName: nfs-late/' "$TREE/manifests/examples/claim.yaml" | kubectl apply -f -
+    await 60 "binder's word that it waits" waits_for_a_consumer default test-claim
+    share_is_empty
+    kubectl apply -f "$TREE/manifests/examples/pod.yaml"
+    await 60 "pod that has written" pod_is default test-pod Succeeded
+    [ "$(claim_annotation default test-claim 'volume\.kubernetes\.io/selected-node')" = "$(kubectl get nodes -o jsonpath='{.items[0].metadata.name}')" ]
+    world knfsd exec "cat $KNFSD_PATH/default-test-claim-pvc-*/SUCCESS" | grep '^written by test-pod$'
+    base_removes
+    kubectl delete storageclass nfs-late
+}
+
+waits_for_a_consumer() {
+    kubectl -n "$1" get events --field-selector "involvedObject.name=$2,reason=WaitForFirstConsumer" -o name | grep -q .
+}
+
+claim_annotation() { kubectl -n "$1" get pvc "$2" -o jsonpath="{.metadata.annotations.$3}"; }
+
 # The Go one's image names no user, so that its pod is root's where the Deployment names none either.
 drop_in_as_root() {
     kubectl patch deployment nfs-client-provisioner --patch '{"spec":{"template":{"spec":{"securityContext":{"runAsUser":0}}}}}'
