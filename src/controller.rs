@@ -23,6 +23,7 @@ use self::paths::Paths;
 use self::pulse::Pulse;
 use self::stores::{ClaimKey, Queues, Stores, VolumeKey};
 use self::volumes_api::VolumesApi;
+use self::waits::Waits;
 use crate::config::Limits;
 use crate::shares::Shares;
 use crate::telemetry::health::{Health, PATIENCE};
@@ -54,6 +55,7 @@ mod tell;
 pub mod unused;
 mod volume;
 pub mod volumes_api;
+pub mod waits;
 mod worker;
 
 /// What every attempt needs. Built once; shared by all.
@@ -93,6 +95,10 @@ pub struct Context {
     pub repeats: Repeats<String>,
     /// Claims whose class is not there.
     pub classless: Missing<ClaimKey>,
+    /// Claims that wait for what should take moments.
+    pub claims_waiting: Waits<ClaimKey>,
+    /// Volumes that wait for others.
+    pub volumes_waiting: Waits<VolumeKey>,
     /// Directories whose claims have no volume yet.
     pub made: Made,
     /// Attempts at once, on each share.
@@ -199,6 +205,8 @@ impl<'a> Term<'a> {
         ctx.paths.clear();
         volume::inherit(ctx);
         ctx.made.clear();
+        ctx.claims_waiting.clear();
+        ctx.volumes_waiting.clear();
         for export in ctx.shares.all() {
             export.forget();
         }

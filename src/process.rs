@@ -32,6 +32,7 @@ use crate::controller::queue::Queue;
 use crate::controller::scrape;
 use crate::controller::stores::{Queues, Stores};
 use crate::controller::volumes_api::VolumesApi;
+use crate::controller::waits::Waits;
 use crate::plan::{backoff, names};
 use crate::shares::{Changes, Shares};
 use crate::telemetry::health::{Health, PATIENCE};
@@ -184,6 +185,8 @@ impl Process {
             hindsight: Hindsight::default(),
             repeats: Repeats::default(),
             classless: Missing::default(),
+            claims_waiting: Waits::default(),
+            volumes_waiting: Waits::default(),
             made: Made::default(),
             limits: config.limits,
         };

@@ -15,23 +15,22 @@ use super::failure::Failure;
 use super::queue::Done;
 use super::stores::ClaimKey;
 use super::volumes_api::Creation;
+use super::waits::RETELL;
 use super::{Context, made};
-use crate::plan::claim::{self as plan, ClaimPlan, Ignore, Provision, Surroundings, Wait};
+use crate::plan::claim::{self as plan, ClaimPlan, Ignore, Provision, Surroundings};
 use crate::plan::facts::{Claim, Class, Request, Standing};
 use crate::plan::place::Place;
 use crate::plan::{names, pv};
 use crate::telemetry::metrics::Attempt;
 
 mod found;
+mod waiting;
 
 /// How soon to look again where only another attempt of this process is in the way.
 const MOMENT: Duration = Duration::from_millis(200);
 
 /// How long a class may be missing before its claim is told so.
 const CLASS_FOLLOWS: Duration = Duration::from_secs(2);
-
-/// How soon to say again why a claim is refused. The API server forgets an event after an hour, and its reader may come later.
-const RETELL: Duration = Duration::from_secs(30 * 60);
 
 /// A claim and the class it names, as the stores have them.
 struct Observed {
@@ -84,9 +83,11 @@ pub(super) async fn attempt(ctx: &Context, key: ClaimKey) -> Done {
         ctx.made.forget(&key);
     }
     let Some(seen) = seen else {
+        ctx.claims_waiting.over(&key);
         return Done::Settled; // gone, bound, or never ours
     };
     let plan = decide(ctx, &seen); // no client
+    waiting::tell(ctx, &key, &seen, &plan);
     match plan {
         ClaimPlan::Ignore(why) => {
             if why == Ignore::VolumeExists {
@@ -94,7 +95,7 @@ pub(super) async fn attempt(ctx: &Context, key: ClaimKey) -> Done {
             }
             ignored(why)
         }
-        ClaimPlan::Wait(what) => waiting(&what),
+        ClaimPlan::Wait(what) => waiting::look_again(ctx, &key, &what),
         ClaimPlan::Refuse(refusal) => {
             // A change of the claim or of a class brings the key back at once; otherwise only the event is due again.
             if ctx
@@ -245,15 +246,6 @@ fn still_wanted(ctx: &Context, claim: &Claim) -> bool {
 fn ignored(why: Ignore) -> Done {
     debug!(?why, "nothing to do");
     Done::Settled
-}
-
-fn waiting(what: &Wait) -> Done {
-    debug!(?what, "not yet");
-    match what {
-        Wait::NodeNotSelected => Done::Settled, // the annotation is a change of the claim
-        Wait::ClassMayFollow => Done::Later(CLASS_FOLLOWS),
-        Wait::DirectoryIsLeaving(_) => Done::Later(MOMENT),
-    }
 }
 
 fn report(

@@ -23,6 +23,7 @@ use super::pulse::Pulse;
 use super::queue::Queue;
 use super::stores::{Queues, Stores};
 use super::volumes_api::VolumesApi;
+use super::waits::Waits;
 use super::{Context, Limits};
 use crate::plan::place::Place;
 use crate::plan::shares::Share;
@@ -108,6 +109,8 @@ pub(crate) fn mk_context(client: kube::Client, share: &Share, leadership: Leader
         hindsight: Hindsight::default(),
         repeats: Repeats::default(),
         classless: Missing::default(),
+        claims_waiting: Waits::default(),
+        volumes_waiting: Waits::default(),
         made: Made::default(),
         limits: Limits {
             claims: 4,

@@ -207,9 +207,11 @@ impl Paths {
         matches!(self.lock().holds.get(volume), Some((_, Stage::Created(_))))
     }
 
-    /// Directories that deletions are moving away.
-    pub fn leaving(&self) -> Vec<Place> {
-        self.lock().moving.values().cloned().collect()
+    /// Directories that deletions are moving away, each with its volume's name.
+    pub fn leaving(&self) -> Vec<(Box<str>, Place)> {
+        let inner = self.lock();
+        let moving = inner.moving.iter();
+        moving.map(|(by, at)| (by.clone(), at.clone())).collect()
     }
 
     /// Directories that claims are making or have made a moment ago, but for the one of `volume`.

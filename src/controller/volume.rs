@@ -68,6 +68,7 @@ pub(super) fn inherit(ctx: &Context) {
 pub(super) async fn attempt(ctx: &Context, key: VolumeKey) -> Done {
     let Some((volume, plan)) = look(ctx, &key).await else {
         ctx.paths.stayed(&key);
+        ctx.volumes_waiting.over(&key);
         return taken_back::gone(ctx, &key).await;
     };
     if !plan.takes_directory_away() {
@@ -79,6 +80,7 @@ pub(super) async fn attempt(ctx: &Context, key: VolumeKey) -> Done {
     {
         return report_failure(ctx, &volume, &failure);
     }
+    tell_of_wait(ctx, &volume, &plan);
     match &plan {
         VolumePlan::Ignore(why) => {
             debug!(?why, "nothing to do");
@@ -104,6 +106,19 @@ pub(super) async fn attempt(ctx: &Context, key: VolumeKey) -> Done {
             }
             report(ctx, &volume, work, outcome, timing)
         }
+    }
+}
+
+/// Tells of a wait that lasts: what goes first may be held up by what this process knows nothing of.
+fn tell_of_wait(ctx: &Context, volume: &Volume, plan: &VolumePlan) {
+    let lasting = |occupied: &_| match plan {
+        VolumePlan::Wait(what) => what.lasting(volume, occupied),
+        _ => None,
+    };
+    let message = ctx.stores.occupied(lasting);
+    if let Some(message) = ctx.volumes_waiting.due(&volume.name, message) {
+        warn!(reason = message, "volume not deleted");
+        ctx.warn(volume, "VolumeFailedDelete", message);
     }
 }
 

@@ -39,7 +39,8 @@ pub struct Surroundings<'a> {
     /// The volume of the name [`names::volume`], whoever's it is.
     pub volume: Option<&'a Volume>,
     /// Directories that are being deleted just now, from before the first call to the share until the store has seen the volume go.
-    pub leaving: &'a [Place],
+    /// Each with the name of the volume that it is, or was to be.
+    pub leaving: &'a [(Box<str>, Place)],
 }
 
 /// What to do about a claim.
@@ -78,7 +79,14 @@ pub enum Wait {
     /// The scheduler has not chosen a node for its first consumer.
     NodeNotSelected,
     /// A directory that is, contains or lies inside the one meant is just being deleted.
-    DirectoryIsLeaving(Place),
+    DirectoryIsLeaving {
+        /// That directory.
+        place: Place,
+        /// The volume that goes with it.
+        volume: Box<str>,
+    },
+    /// The volume of its volume's name is being deleted: it gets another then.
+    VolumeIsLeaving(Box<str>),
 }
 
 /// A refusal.
@@ -138,7 +146,10 @@ pub fn decide(claim: &Claim, around: &Surroundings<'_>) -> ClaimPlan {
     }
     let is_own = |volume| is_its_own(volume, claim);
     if around.volume_created || around.volume.is_some_and(is_own) {
-        return ClaimPlan::Ignore(Ignore::VolumeExists);
+        let leaving = around.volume.filter(|volume| volume.deleting);
+        return leaving.map_or(ClaimPlan::Ignore(Ignore::VolumeExists), |volume| {
+            ClaimPlan::Wait(Wait::VolumeIsLeaving((*volume.name).into()))
+        });
     }
     let class_name = request.class.as_deref().unwrap_or_default();
     let Some(class) = around.class else {
@@ -168,7 +179,10 @@ pub fn decide(claim: &Claim, around: &Surroundings<'_>) -> ClaimPlan {
     match provision(claim, request, class, around.served) {
         Err(reason) => ClaimPlan::Refuse(reason.refuse(class_name)),
         Ok(provision) => match leaving(&provision, around.leaving) {
-            Some(place) => ClaimPlan::Wait(Wait::DirectoryIsLeaving(place.clone())),
+            Some((volume, place)) => ClaimPlan::Wait(Wait::DirectoryIsLeaving {
+                place: place.clone(),
+                volume: volume.clone(),
+            }),
             None => ClaimPlan::Provision(provision),
         },
     }
@@ -235,11 +249,14 @@ fn placed(text: &str, served: &Served, share: &Share) -> Result<SubDir, Misplace
     Ok(dir)
 }
 
-fn leaving<'a>(provision: &Provision, leaving: &'a [Place]) -> Option<&'a Place> {
+fn leaving<'a>(
+    provision: &Provision,
+    leaving: &'a [(Box<str>, Place)],
+) -> Option<&'a (Box<str>, Place)> {
     let place = provision.share.place(&provision.dir);
     leaving
         .iter()
-        .find(|other| other.relation(&place).is_some())
+        .find(|(_, other)| other.relation(&place).is_some())
 }
 
 #[cfg(test)]
@@ -407,10 +424,6 @@ mod tests {
                 Some("for claim default/other;"),
             ),
             (json!({"spec": {"claimRef": null}}), Some("for no claim;")),
-            (
-                json!({"spec": {"claimRef": null}, "metadata": {"deletionTimestamp": "2026-11-22T14:03:27Z"}}),
-                None,
-            ),
         ] {
             let volume = mk_volume("pvc-u1", "/data/nfs/by-hand", changes.clone());
             let around = Surroundings {
@@ -426,6 +439,48 @@ mod tests {
             assert!(refusal.message.contains(holder), "{}", refusal.message);
             assert!(refusal.message.contains("delete that volume"), "{changes}");
             assert_eq!(refusal.until, Until::VolumeGoes);
+        }
+    }
+
+    /// Kubernetes binds no claim to it any more, and the claim's volume can have no other name.
+    #[test]
+    fn a_volume_of_that_name_that_is_being_deleted_is_waited_for() {
+        let (served, class) = (mk_served(&[]), mk_class(&[]));
+        let going = json!({"deletionTimestamp": "2026-11-22T14:03:27Z"});
+        for changes in [json!({}), json!({"claimRef": null})] {
+            let changes = json!({"metadata": going, "spec": changes});
+            let volume = mk_volume("pvc-u1", "/data/nfs/by-hand", changes.clone());
+            let around = Surroundings {
+                volume: Some(&volume),
+                ..mk_surroundings(&served, Some(&class))
+            };
+            let wait = ClaimPlan::Wait(Wait::VolumeIsLeaving("pvc-u1".into()));
+            assert_eq!(decide(&mk_claim(json!({})), &around), wait, "{changes}");
+        }
+    }
+
+    #[test]
+    fn of_a_wait_that_lasts_cause_and_cure_are_told() {
+        let leaving = Wait::DirectoryIsLeaving {
+            place: mk_place("/data/nfs/a"),
+            volume: "pvc-u2".into(),
+        };
+        let told = leaving.lasting("nfs-client").unwrap();
+        for part in [
+            "StorageClass \"nfs-client\": ",
+            "192.168.10.14:/data/nfs/a",
+            "; see",
+            "describe pv pvc-u2",
+        ] {
+            assert!(told.contains(part), "{told}");
+        }
+        let held = Wait::VolumeIsLeaving("pvc-u1".into());
+        let told = held.lasting("nfs-client").unwrap();
+        for part in ["pvc-u1 is there already", "finalizer", "create it anew"] {
+            assert!(told.contains(part), "{told}");
+        }
+        for others_tell in [Wait::ClassMayFollow, Wait::NodeNotSelected] {
+            assert_eq!(others_tell.lasting("nfs-client"), None);
         }
     }
 
@@ -452,12 +507,15 @@ mod tests {
             ("/data/nfs/a/bc", false),
             ("/data/nfs/c", false),
         ] {
-            let places = [mk_place("/data/nfs/z"), mk_place(leaving)];
+            let places = ["/data/nfs/z", leaving].map(|path| ("pvc-u2".into(), mk_place(path)));
             let around = Surroundings {
                 leaving: &places,
                 ..mk_surroundings(&served, Some(&class))
             };
-            let wait = ClaimPlan::Wait(Wait::DirectoryIsLeaving(mk_place(leaving)));
+            let wait = ClaimPlan::Wait(Wait::DirectoryIsLeaving {
+                place: mk_place(leaving),
+                volume: "pvc-u2".into(),
+            });
             assert_eq!(
                 decide(&mk_claim(json!({})), &around),
                 if waits { wait } else { mk_provision("a/b") },

@@ -8,6 +8,9 @@ use tokio::time::{Instant, sleep};
 /// How long what should happen at once may take on a busy machine.
 pub const SOON: Duration = Duration::from_secs(30);
 
+/// How long after its beginning a wait is told of that should take moments, on a busy machine.
+pub const LASTING: Duration = Duration::from_secs(100);
+
 /// Between two looks. Not how long anything takes, only how late it is seen.
 const LOOK_AGAIN: Duration = Duration::from_millis(25);
 

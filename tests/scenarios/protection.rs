@@ -7,8 +7,9 @@ use kube::api::DeleteParams;
 use serde_json::{Value, json};
 use testkit::nfs::{Effect, Procedure, Rule};
 
-use crate::expect::{eventually, until};
+use crate::expect::{LASTING, eventually, until};
 use crate::fixtures::mk_volume;
+use crate::runbook::quotes;
 use crate::scenario::Scenario;
 use crate::stage::{Stage, name_of};
 use crate::world::{Part, Request, Turn};
@@ -25,6 +26,7 @@ pub fn scenarios() -> Vec<Scenario> {
         Scenario::of(all_volumes_of_one_directory_deleted_at_once_take_it_along),
         Scenario::of(what_is_to_be_kept_is_not_left_to_a_volume_that_deletes),
         Scenario::of(a_volume_that_waits_for_one_that_is_refused_says_so),
+        Scenario::of(a_volume_that_waits_for_one_that_does_not_go_says_so),
         Scenario::of(a_retained_volume_outlives_one_that_would_take_its_directory_along)
             .with_own_rights()
             .alone(),
@@ -41,6 +43,9 @@ pub fn scenarios() -> Vec<Scenario> {
             .only_on_the_double("a real API server cannot be told to keep its watches back"),
     ]
 }
+
+/// The heading in docs/operations.md.
+const DOES_NOT_GO: &str = "A volume that does not go";
 
 async fn del(stage: &Stage, name: &str, pattern: &str) -> String {
     stage
@@ -264,6 +269,35 @@ async fn a_volume_that_waits_for_one_that_is_refused_says_so(stage: Stage) {
     assert_eq!(stage.entries(), [""; 0]);
 }
 
+/// Another program's volume, on its way out, and the program is not there to let it go.
+async fn a_volume_that_waits_for_one_that_does_not_go_says_so(stage: Stage) {
+    let class = del(&stage, "shared", "shared").await;
+    let theirs = json!({"metadata": {
+        "annotations": {"pv.kubernetes.io/provisioned-by": "example.com/uninstalled"},
+        "finalizers": ["example.com/uninstalled"],
+    }});
+    let terminating = stage.released_volume("shared", &class, theirs).await;
+    let terminating = name_of(&terminating);
+    stage.volume_is(&terminating, "Released").await;
+    stage.delete_volume(&terminating).await;
+    let provisioner = stage.start();
+    let volume = stage.provision("data", &class).await;
+    stage.delete_claim("data").await;
+    provisioner.log().says(&["not yet", "GoesLater"]).await;
+    assert_eq!(stage.events(&name_of(&volume)).await, []);
+    let waits = ["waits", &*terminating, "uses", "finalizers"];
+    let event = stage
+        .event_within(LASTING, &name_of(&volume), "VolumeFailedDelete", &waits)
+        .await;
+    let message = event.message.unwrap();
+    quotes(DOES_NOT_GO, &message.replace(stage.namespace(), "default"));
+    assert!(stage.dir("shared").join("data").is_file());
+    let freed = json!({"metadata": {"finalizers": null}});
+    stage.patch_volume(&terminating, freed).await;
+    stage.gone(&volume).await;
+    assert_eq!(stage.entries(), [""; 0]);
+}
+
 /// The share is down while one volume is to take the directory along, and somebody deletes the other, whose data is to stay.
 async fn a_retained_volume_outlives_one_that_would_take_its_directory_along(stage: Stage) {
     let class = del(&stage, "takes", "shared").await;
@@ -344,6 +378,10 @@ async fn a_directory_of_which_nobody_knows_whether_it_was_moved_is_given_to_nobo
     let before = failures();
     until("two more attempts have failed", || failures() >= before + 2).await;
     assert_eq!(stage.events("again").await, []);
+    let place = format!("{}/fixed/data", stage.share().path);
+    let waits = [&*place, "is on its way out", &*old_volume];
+    let event = stage.event_within(LASTING, "again", "ProvisioningFailed", &waits);
+    quotes(DOES_NOT_GO, &event.await.message.unwrap());
     for lost in lost {
         faults.clear(lost);
     }

@@ -3,8 +3,9 @@
 use kube::api::{Api, DeleteParams, PostParams};
 use serde_json::{Value, json};
 
-use crate::expect::eventually;
+use crate::expect::{LASTING, eventually};
 use crate::fixtures::{mk_claim_from, mk_class, mk_volume};
+use crate::runbook::quotes;
 use crate::scenario::Scenario;
 use crate::stage::{Stage, name_of};
 
@@ -24,6 +25,7 @@ pub fn scenarios() -> Vec<Scenario> {
         Scenario::of(a_claim_that_names_its_volume_is_left_alone),
         Scenario::of(a_class_with_a_bad_port_refuses_its_claims),
         Scenario::of(a_claim_whose_volume_s_name_is_taken_is_told_and_served_when_it_is_free),
+        Scenario::of(a_claim_whose_volume_s_name_is_held_by_one_that_does_not_go_is_told),
     ]
 }
 
@@ -286,4 +288,32 @@ async fn a_claim_whose_volume_s_name_is_taken_is_told_and_served_when_it_is_free
     stage.delete_volume(&name).await;
     let volume = stage.bound("data").await;
     assert_ne!(volume.metadata.uid, taken.metadata.uid);
+}
+
+/// It is being deleted, and somebody else's finalizer holds it.
+async fn a_claim_whose_volume_s_name_is_held_by_one_that_does_not_go_is_told(stage: Stage) {
+    let class = stage.class("plain", json!({})).await;
+    let uid = stage.claim("data", &class).await.metadata.uid.unwrap();
+    let name = format!("pvc-{uid}");
+    let dir = format!("{}/by-hand", stage.share().path);
+    let held = json!({
+        "metadata": {"finalizers": ["example.com/uninstalled"]},
+        "spec": {"claimRef": {"namespace": stage.namespace(), "name": "other"}},
+    });
+    let held = mk_volume(&name, &stage.share().server, &dir, held);
+    let held = stage.create_volume(held).await;
+    stage.delete_volume(&name).await;
+    let provisioner = stage.start();
+    provisioner
+        .log()
+        .says(&["not yet", "VolumeIsLeaving"])
+        .await;
+    assert_eq!(stage.events("data").await, []);
+    let parts = [&*name, "is being deleted", "finalizers"];
+    let event = stage.event_within(LASTING, "data", "ProvisioningFailed", &parts);
+    quotes("A volume that does not go", &event.await.message.unwrap());
+    let freed = json!({"metadata": {"finalizers": null}});
+    stage.patch_volume(&name, freed).await;
+    let volume = stage.bound("data").await;
+    assert_ne!(volume.metadata.uid, held.metadata.uid);
 }

@@ -1,11 +1,12 @@
 //! Why a claim that is ours gets no volume, in one sentence with its cure, and what has to change first.
 
-use super::{NameTaken, Refusal, Until};
+use super::{NameTaken, Refusal, Until, Wait};
 use crate::plan::class::ClassError;
 use crate::plan::names;
 use crate::plan::pattern::TooLong;
 use crate::plan::shares::Unserved;
 use nfs_export::PathError;
+use std::fmt::Display;
 
 /// Why a claim that is ours gets no volume. Displayed as the last part of the event's message.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -60,12 +61,36 @@ pub(super) enum Misplaced {
     Hidden,
 }
 
+fn failed(class: &str, why: &dyn Display) -> String {
+    format!("failed to provision volume with StorageClass \"{class}\": {why}")
+}
+
 /// An event's message has room for 1,024 bytes, and what to do stands near its end.
 pub(super) fn shorten(text: &str) -> String {
     const ROOM: usize = 200;
     let kept = &text[..text.floor_char_boundary(ROOM)];
     let rest = if kept.len() < text.len() { "…" } else { "" };
     format!("{kept}{rest}")
+}
+
+// === impl Wait ===
+
+impl Wait {
+    /// What to say where it lasts; `None` where others say it, or it cannot last.
+    pub fn lasting(&self, class: &str) -> Option<String> {
+        let why = match self {
+            Self::ClassMayFollow | Self::NodeNotSelected => return None,
+            Self::DirectoryIsLeaving { place, volume } => format!(
+                "the directory {place} is on its way out with volume {volume}, and no claim gets it before that is done; \
+                 see what holds that up (kubectl describe pv {volume}), and whether the share's server answers"
+            ),
+            Self::VolumeIsLeaving(volume) => format!(
+                "a PersistentVolume {volume} is there already, and is being deleted; this claim's volume can have no other name: \
+                 see which finalizers hold that one (kubectl describe pv {volume}), or delete the claim and create it anew"
+            ),
+        };
+        Some(failed(class, &why))
+    }
 }
 
 // === impl Refusal ===
@@ -86,9 +111,8 @@ impl Refusal {
 
 impl Reason {
     pub(super) fn refuse(self, class: &str) -> Refusal {
-        let message = format!("failed to provision volume with StorageClass \"{class}\": {self}");
         Refusal {
-            message,
+            message: failed(class, &self),
             until: self.until(),
         }
     }

@@ -3,7 +3,7 @@
 use super::others::Bearing;
 use super::own::{Keeps, Own, located};
 use super::reason::Reason;
-use super::{Archive, Farewell, KeepData, Refusal, WayBack};
+use super::{Archive, Farewell, KeepData, Refusal, Wait, WayBack};
 use crate::plan::facts::{Phase, Reclaim, Volume};
 use crate::plan::names;
 use crate::plan::occupied::Occupied;
@@ -16,6 +16,36 @@ fn named(volume: &Volume) -> String {
     let claim = volume.claim.as_ref();
     let claim = claim.map(|claim| format!(" (claim {claim})"));
     format!("volume {}{}", volume.name, claim.unwrap_or_default())
+}
+
+/// What the other volume's directory does to this one.
+fn verb(relation: Relation) -> &'static str {
+    match relation {
+        Relation::Same => "uses",
+        Relation::Contains => "contains",
+        Relation::Inside => "lies inside",
+    }
+}
+
+// === impl Wait ===
+
+impl Wait {
+    /// What to say of `volume` where it lasts; `None` where others say it, or it cannot last.
+    pub fn lasting(&self, volume: &Volume, occupied: &Occupied) -> Option<String> {
+        let (first, takes) = match self {
+            Self::GoesLater(first) => (first, ""),
+            Self::LeavesLater(first) => (first, ", would take it along"),
+            Self::DirectoryIsArriving(_) | Self::IsHeldUp(_) => return None,
+        };
+        let place = volume.place()?;
+        let mut others = occupied.around(place, &volume.name);
+        let (relation, other) = others.find(|(_, other)| other.name == *first)?;
+        let (named, verb) = (named(other), verb(relation));
+        Some(format!(
+            "{place} waits: {named} {verb} this directory{takes} and goes first, but has not gone yet; \
+             see what holds that one up (kubectl describe pv {first}): its events, or finalizers of a program that is not there any more"
+        ))
+    }
 }
 
 // === impl Refusal ===
@@ -58,12 +88,7 @@ impl KeepData {
         bearing: &Bearing,
         own: Own<'_>,
     ) -> Self {
-        let (place, named) = (own.place, named(holder));
-        let verb = match relation {
-            Relation::Same => "uses",
-            Relation::Contains => "contains",
-            Relation::Inside => "lies inside",
-        };
+        let (place, named, verb) = (own.place, named(holder), verb(relation));
         let message = match bearing {
             Bearing::Due(keeps) => {
                 let fate = match keeps {

@@ -278,6 +278,33 @@ fn data_is_never_left_to_a_volume_that_keeps_less_of_it() {
     }
 }
 
+#[test]
+fn of_a_wait_that_lasts_it_is_told_who_goes_first() {
+    let volume = mk_volume("pvc-2", "/data/nfs/a/b", json!({}));
+    for (path, verb) in [
+        ("/data/nfs/a/b", "uses"),
+        ("/data/nfs/a", "contains"),
+        ("/data/nfs/a/b/c", "lies inside"),
+    ] {
+        let mut occupied = Occupied::default();
+        for volume in [&volume, &mk_volume("pvc-1", path, json!({}))] {
+            occupied.put(&Arc::new(volume.clone()));
+        }
+        let named = format!("waits: volume pvc-1 (claim default/data) {verb} this directory");
+        for (wait, takes) in [
+            (Wait::GoesLater("pvc-1".into()), false),
+            (Wait::LeavesLater("pvc-1".into()), true),
+        ] {
+            let told = wait.lasting(&volume, &occupied).unwrap();
+            assert!(told.contains(&named), "{told}");
+            assert_eq!(told.contains("take it along"), takes, "{told}");
+            assert!(told.contains("; see what holds that one up"), "{told}");
+        }
+        let gone = Wait::GoesLater("pvc-3".into());
+        assert_eq!(gone.lasting(&volume, &occupied), None);
+    }
+}
+
 /// Kept by its class, or by its own policy and being deleted; either way its object is the last to know.
 #[test]
 fn what_is_to_stay_waits_until_nobody_is_left_who_would_take_it_along() {
