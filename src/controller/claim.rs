@@ -205,8 +205,10 @@ async fn act(
             otherwise => return Ok(otherwise),
         },
         Err(failure) => {
-            if failure.is_in_doubt() && made::is_shared(ctx, provision) {
-                // The volume may be there, and in use, before the store shows it: the hold ends here, and a deletion must not trust the store.
+            let may_be_anothers = !provision.bears_volume_name() || made::is_shared(ctx, provision);
+            if failure.is_in_doubt() && may_be_anothers {
+                // The volume may be there, and in use, before the store shows it: the hold ends here, and whoever takes the directory away must not
+                // trust the store.
                 ctx.hindsight.forget();
             }
             return Err(failure);

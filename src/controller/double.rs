@@ -106,7 +106,7 @@ pub(crate) fn mk_context(client: kube::Client, share: &Share, leadership: Leader
         health: Health::default(),
         forbidden: Notify::new(),
         share_came_up: Notify::new(),
-        hindsight: Hindsight::default(),
+        hindsight: Hindsight::cleared(),
         repeats: Repeats::default(),
         classless: Missing::default(),
         claims_waiting: Waits::default(),

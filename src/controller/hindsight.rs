@@ -4,7 +4,7 @@
 //! looks like nobody's. One list of all volumes, begun in this term, shows everything that earlier terms have made. It is not made before
 //! a deletion needs it, so taking over costs no list, and provisioning never waits for it.
 //!
-//! So it is with a volume of this term whose creation got no answer, where others have a part in its directory: one more list shows it.
+//! So it is with a volume of this term whose creation got no answer, where others may have a part in its directory: one more list shows it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -46,12 +46,15 @@ impl Hindsight {
         self.cleared.load(Ordering::SeqCst) >= self.forgotten.load(Ordering::SeqCst)
     }
 
-    /// Lists the volumes, whoever asks first; the others wait for the same list. One list at a time, and not one right after the other.
+    /// Lists the volumes if any may be missing, whoever asks first; the others wait for the same list. One list at a time, and not one right after the other.
     pub async fn clear_up(&self, stores: &Stores) {
         self.clear_up_by(|| stores.see_volumes_afresh()).await;
     }
 
     async fn clear_up_by<F: Future<Output = ()>>(&self, list: impl FnOnce() -> F) {
+        if self.is_clear() {
+            return; // even while others list
+        }
         let needed = self.forgotten.load(Ordering::SeqCst);
         let mut listed = self.listed.lock().await;
         if self.cleared.load(Ordering::SeqCst) >= needed {
@@ -64,6 +67,14 @@ impl Hindsight {
         list().await;
         self.cleared.fetch_max(covered, Ordering::SeqCst);
         *listed = Some(Instant::now());
+    }
+
+    /// As in a term that has seen all volumes.
+    #[cfg(test)]
+    pub(super) fn cleared() -> Self {
+        let hindsight = Self::default();
+        hindsight.cleared.store(1, Ordering::SeqCst);
+        hindsight
     }
 
     /// A term begins, or a volume may have been made that the store does not show.

@@ -108,16 +108,17 @@ pub(super) async fn give_back(ctx: &Context, made: &Provision) -> Result<(), Fai
             return Ok(());
         }
     }
-    ctx.fence()?;
     let Ok(moving) = ctx.paths.move_away(&made.volume, place) else {
         ctx.paths.stayed(&made.volume);
         return Ok(()); // another claim with the same pattern has it by now
     };
     // Only behind the hold: until then another claim could get the directory.
+    ctx.hindsight.clear_up(&ctx.stores).await; // API server, where a volume may have been made unseen
     if is_shared(ctx, made) {
         moving.settled();
         return Ok(());
     }
+    ctx.fence()?;
     let target = Target::from(&made.share);
     let removed = ctx.shares.export(&target).remove_empty_dir(&made.dir).await;
     match &removed {

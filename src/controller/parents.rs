@@ -20,6 +20,7 @@ pub(super) async fn remove_empty(ctx: &Context, share: &Share, dir: &SubDir, vol
         let place = share.place(&parent);
         // Before it is asked whose the directory is: what would be its claim from here on waits until the answer is there.
         let _emptying = ctx.paths.empty(volume, place.clone());
+        ctx.hindsight.clear_up(&ctx.stores).await; // API server, where a volume may have been made unseen
         if is_somebodys(ctx, &place, volume) {
             return;
         }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
-use testkit::api::{Fault, Requests};
-use testkit::nfs::{Effect, Procedure, Rule};
+use testkit::api::{Fate, Fault, Requests};
+use testkit::nfs::{Effect, FaultId, Procedure, Rule, nfsstat3};
 use tokio::time::Instant;
 
 use crate::expect::{SOON, until};
@@ -45,6 +45,17 @@ pub fn scenarios() -> Vec<Scenario> {
         Scenario::of(a_volume_whose_creation_got_no_answer_keeps_the_directory_that_it_shares)
             .alone()
             .only_on_the_double("a single answer cannot be lost on purpose on a real API server"),
+        Scenario::of(a_volume_whose_creation_got_no_answer_keeps_what_was_made_for_another_claim)
+            .alone()
+            .only_on_the_double("a single answer cannot be lost on purpose on a real API server"),
+        Scenario::of(a_volume_whose_creation_got_no_answer_keeps_its_directory_around_another)
+            .alone()
+            .only_on_the_double("a single answer cannot be lost on purpose on a real API server"),
+        Scenario::of(
+            a_volume_whose_creation_got_no_answer_keeps_the_directory_that_is_to_be_archived,
+        )
+        .alone()
+        .only_on_the_double("a single answer cannot be lost on purpose on a real API server"),
         Scenario::of(a_volume_that_is_there_already_is_looked_at)
             .alone()
             .only_on_the_double("a request cannot be held on its way into a real API server"),
@@ -468,4 +479,131 @@ async fn a_volume_whose_creation_got_no_answer_keeps_the_directory_that_it_share
     assert!(stage.dir("shared").join("canary").is_file());
     api.faults().stir_watches();
     assert_eq!(name_of(&stage.bound("second").await), second);
+}
+
+/// The volume of a claim is made, and the provisioner does not know it, nor sees it before the watches are stirred; the next attempt makes no directory.
+async fn made_unseen(stage: &Stage, claim: &str, class: &str) -> FaultId {
+    let double = stage.world().double().unwrap();
+    let (api, nfs) = (double.api(), double.nfs_faults());
+    let creations = || Requests::of("create", "persistentvolumes");
+    let held = api.faults().hold(creations());
+    stage.claim(claim, class).await;
+    held.reached(1).await;
+    let refused = nfs.fail(Procedure::MKDIR, nfsstat3::NFS3ERR_ACCES);
+    api.faults().still_watches();
+    api.faults().fail(1, creations(), Fault::CutAfter);
+    held.release();
+    stage.event(claim, "ProvisioningFailed", &[]).await;
+    refused
+}
+
+/// It is empty, and was made for a claim that goes before it has a volume.
+async fn a_volume_whose_creation_got_no_answer_keeps_what_was_made_for_another_claim(stage: Stage) {
+    let double = stage.world().double().unwrap();
+    let (api, nfs) = (double.api(), double.nfs_faults());
+    let class = json!({"onDelete": "delete", "pathPattern": "shared"});
+    let class = stage.class("shared", class).await;
+    let _provisioner = stage.start();
+    // The first deletion of a term looks afresh anyway.
+    let before = stage.provision("before", &class).await;
+    stage.delete_claim("before").await;
+    stage.gone(&before).await;
+    let creations = Requests::of("create", "persistentvolumes");
+    api.faults().fail(usize::MAX, creations, Fault::Internal);
+    stage.claim("first", &class).await;
+    stage.event("first", "ProvisioningFailed", &[]).await;
+    let dir = stage.dir("shared");
+    assert!(dir.is_dir());
+    // The directory is about to be taken back.
+    let looks = api.faults().hold(Requests::of("get", "persistentvolumes"));
+    stage.delete_claim("first").await;
+    looks.reached(1).await;
+    api.faults().clear();
+    let refused = made_unseen(&stage, "second", &class).await;
+
+    let mark = api.audit().mark();
+    looks.release();
+    let listed = || api.audit().count(mark, "list", "persistentvolumes") > 0;
+    until("that is decided", || listed() || !dir.is_dir()).await;
+    api.faults().stir_watches();
+    stage.bound("second").await;
+    nfs.clear(refused);
+    stage.passed_by().await;
+    assert!(dir.is_dir());
+}
+
+/// It is empty as soon as the other directory, which lay in it, is removed.
+async fn a_volume_whose_creation_got_no_answer_keeps_its_directory_around_another(stage: Stage) {
+    let double = stage.world().double().unwrap();
+    let (api, nfs) = (double.api(), double.nfs_faults());
+    let fields = |pattern: &str| json!({"onDelete": "delete", "pathPattern": pattern});
+    let inner = stage.class("inner", fields("outer/inner")).await;
+    let outer = stage.class("outer", fields("outer")).await;
+    let _provisioner = stage.start();
+    let first = stage.provision("first", &inner).await;
+    stage.write("outer/inner", "canary");
+    // A removal that takes long is followed by a look at the volume, and that by the parents.
+    let late = Effect::AnswerLate(Duration::from_secs(3));
+    let late = nfs.inject(Rule::on(Procedure::REMOVE, late).named("canary"));
+    let gets = Requests::of("get", "persistentvolumes");
+    let looks = api.faults().stop(gets, 1, Fate::Wait);
+    stage.delete_claim("first").await;
+    looks.reached(1).await;
+    let refused = made_unseen(&stage, "second", &outer).await;
+
+    let (mark, dir) = (api.audit().mark(), stage.dir("outer"));
+    looks.release();
+    let listed = || api.audit().count(mark, "list", "persistentvolumes") > 0;
+    until("that is decided", || listed() || !dir.is_dir()).await;
+    api.faults().stir_watches();
+    stage.bound("second").await;
+    stage.gone(&first).await;
+    assert!(dir.is_dir());
+    nfs.clear(refused);
+    nfs.clear(late);
+}
+
+/// The leftovers on its share were not listed yet, so that it is looked up whether the other volume's directory is one of them; that takes long.
+async fn a_volume_whose_creation_got_no_answer_keeps_the_directory_that_is_to_be_archived(
+    stage: Stage,
+) {
+    let double = stage.world().double().unwrap();
+    let (api, nfs) = (double.api(), double.nfs_faults());
+    let second = stage.world().second_share().folder(stage.namespace());
+    let plain = stage.class("plain", json!({"onDelete": "delete"})).await;
+    let shared = json!({"share": second.path, "archiveOnDelete": "true", "pathPattern": "shared"});
+    let shared = stage.class("shared", shared).await;
+    let hidden = ".nfs-subdir-external-provisioner";
+    stage.write(&format!("{hidden}/pvc-0"), "leftover");
+    let leftover = Rule::on(Procedure::REMOVE, Effect::Ignore).named("leftover");
+    let leftover = nfs.inject(leftover);
+    let provisioner = stage.start();
+    until("a leftover is being removed", || {
+        nfs.hits(leftover) >= Some(1)
+    })
+    .await;
+    // The first deletion of a term looks afresh anyway.
+    let before = stage.provision("before", &plain).await;
+    stage.delete_claim("before").await;
+    stage.gone(&before).await;
+    let first = stage.provision("first", &shared).await;
+    let late = Effect::AnswerLate(Duration::from_secs(8));
+    let late = nfs.inject(Rule::on(Procedure::LOOKUP, late).named(hidden));
+    stage.delete_claim("first").await;
+    until("it is looked up", || nfs.hits(late) >= Some(1)).await;
+    let refused = made_unseen(&stage, "second", &shared).await;
+    let (archive, name) = (second.dir.join("archived-shared"), name_of(&first));
+    let kept = || {
+        provisioner
+            .log()
+            .with_all(&[&name, "directory kept for another volume"])
+    };
+    until("that is decided", || !kept().is_empty() || archive.is_dir()).await;
+    api.faults().stir_watches();
+    stage.bound("second").await;
+    stage.gone(&first).await;
+    assert!(second.dir.join("shared").is_dir());
+    for fault in [leftover, late, refused] {
+        nfs.clear(fault);
+    }
 }

@@ -119,6 +119,10 @@ impl<'a> Decided<'a> {
     /// [`Failure::Outdated`] where it would be decided otherwise now; what reading the volume may meet.
     pub(in crate::controller) async fn still_holds(&self, ctx: &Context) -> Result<(), Failure> {
         let seen = self.volume;
+        if self.plan.takes_directory_away() {
+            // Once more: until the hold was there, a volume could be made unseen.
+            ctx.hindsight.clear_up(&ctx.stores).await;
+        }
         let live = ctx.volumes.read(&seen.name).await?;
         let live = live.map(|object| Volume::from_object(object, &ctx.provisioner));
         let Some(live) = live.filter(|live| live.uid == seen.uid) else {
