@@ -279,7 +279,7 @@ async fn a_server_is_reached_over_ipv6(stage: Stage) {
         let volume = stage.provision(claim, &class).await;
         let nfs = volume.spec.and_then(|spec| spec.nfs);
         assert_eq!(nfs.map(|nfs| nfs.server), Some(server));
-        provisioner.stop().await;
+        assert_eq!(provisioner.stop().await.code(), Some(0));
     }
     assert_eq!(stage.entries().len(), 2);
 }
