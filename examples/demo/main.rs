@@ -12,6 +12,7 @@ mod show;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
+use tokio::signal::unix::{SignalKind, signal};
 
 use cluster::Cluster;
 
@@ -97,6 +98,8 @@ async fn delete(cluster: &Cluster, claim: &str, archive: Option<String>) -> Resu
 }
 
 async fn keep(cluster: &Cluster) -> Result<()> {
+    // From before it is spoken of.
+    let mut interrupts = signal(SignalKind::interrupt()).context("signals")?;
     let kubeconfig = cluster.write_kubeconfig()?;
     let kubectl = format!("kubectl --kubeconfig {}", kubeconfig.display());
     show::title("It stays up until Ctrl-C");
@@ -106,5 +109,5 @@ async fn keep(cluster: &Cluster) -> Result<()> {
         &format!("{kubectl} apply -f manifests/examples/claim.yaml"),
     );
     show::fact("share", &cluster.folder().display().to_string());
-    tokio::signal::ctrl_c().await.context("signals")
+    interrupts.recv().await.context("signals")
 }
