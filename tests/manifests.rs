@@ -94,6 +94,72 @@ fn tutorial_has_the_go_class_and_rules_to_the_letter() {
     }
 }
 
+/// Comments apart, of which the copy has others.
+#[test]
+fn the_rules_that_the_tests_run_under_are_the_gos() {
+    let go = objects("tests/golden/go-deploy/rbac.yaml");
+    assert_eq!(go.len(), 5);
+    assert_eq!(objects("e2e/testdata/go-rbac.yaml"), go);
+}
+
+/// So that `kubectl apply` of ours over the Go project's changes its objects, and leaves none of them beside ours.
+#[test]
+fn base_has_the_gos_objects_under_its_names_and_what_cannot_be_changed_of_them() {
+    const FILES: [&str; 3] = ["class.yaml", "rbac.yaml", "deployment.yaml"];
+    // What the API server lets nobody change, and what finds the pods.
+    const KEPT: [&str; 7] = [
+        "/apiVersion",
+        "/metadata/labels/app",
+        "/provisioner",
+        "/parameters",
+        "/roleRef",
+        "/spec/selector",
+        "/spec/template/metadata/labels",
+    ];
+    let all = |folder: &str| {
+        let files = FILES.iter();
+        let mut all: Vec<_> = files
+            .flat_map(|file| objects(&format!("{folder}/{file}")))
+            .collect();
+        all.sort_by_key(kind_and_name);
+        all
+    };
+    let (go, ours) = (all("tests/golden/go-deploy"), all("manifests/base"));
+    let names = |objects: &[Value]| objects.iter().map(kind_and_name).collect::<Vec<_>>();
+    let expected = [
+        "\"ClusterRole\" \"nfs-client-provisioner-runner\"",
+        "\"ClusterRoleBinding\" \"run-nfs-client-provisioner\"",
+        "\"Deployment\" \"nfs-client-provisioner\"",
+        "\"Role\" \"leader-locking-nfs-client-provisioner\"",
+        "\"RoleBinding\" \"leader-locking-nfs-client-provisioner\"",
+        "\"ServiceAccount\" \"nfs-client-provisioner\"",
+        "\"StorageClass\" \"nfs-client\"",
+    ];
+    assert_eq!(names(&go), expected);
+    assert_eq!(names(&ours), expected);
+    let mut kept = 0;
+    for (go, ours) in go.iter().zip(&ours) {
+        for field in KEPT {
+            if let Some(value) = go.pointer(field) {
+                assert_eq!(Some(value), ours.pointer(field), "{}", kind_and_name(go));
+                kept += 1;
+            }
+        }
+        assert_eq!(
+            ours["metadata"]["labels"]["app"],
+            "nfs-client-provisioner",
+            "{}",
+            kind_and_name(ours)
+        );
+    }
+    assert!(kept > go.len() + 5, "{kept}");
+    let container = |all: &[Value]| {
+        let deployment = of_kind(all, "Deployment")[0].clone();
+        deployment["spec"]["template"]["spec"]["containers"][0]["name"].clone()
+    };
+    assert_eq!(container(&go), container(&ours));
+}
+
 #[test]
 fn every_file_names_the_image_of_this_version() {
     for file in [
