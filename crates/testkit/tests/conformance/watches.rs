@@ -73,6 +73,35 @@ async fn watch_tells_each_change_after_its_version() {
     .await;
 }
 
+/// So that a watch of what seldom changes can be resumed from where the rest of the cluster is. A real server sends one two seconds before the end.
+#[tokio::test]
+async fn a_bookmark_tells_how_far_a_quiet_watch_has_come() {
+    on_both(|world| async move {
+        let maps = world.local("configmaps");
+        let list = world.get(&maps).await.unwrap();
+        let path = format!(
+            "{maps}?watch=1&allowWatchBookmarks=true&timeoutSeconds=8&labelSelector=mine&resourceVersion={}",
+            version(&list)
+        );
+        let events = world.watch(&path).await;
+        let unseen = world
+            .post(&maps, json!({"metadata": {"name": "a"}}))
+            .await
+            .unwrap();
+        let events: Vec<_> = events.collect().await;
+        let number = |text: &str| text.parse::<u64>().expect("a number");
+        let mut reached = 0;
+        for event in events {
+            let WatchEvent::Bookmark(bookmark) = event else {
+                panic!("nothing that matches was made: {event:?}");
+            };
+            reached = number(&bookmark.metadata.resource_version);
+        }
+        assert!(reached >= number(version(&unseen)), "{reached}");
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn object_that_leaves_the_selection_is_deleted_to_the_watcher() {
     on_both(|world| async move {
