@@ -16,7 +16,7 @@ use crate::expect::{eventually, until};
 use crate::provisioner::{Provisioner, Settings};
 use crate::scenario::Scenario;
 use crate::stage::Stage;
-use crate::world::{Request, Rights};
+use crate::world::{Part, Request, Rights, Turn};
 
 /// The facts.
 pub fn scenarios() -> Vec<Scenario> {
@@ -101,6 +101,16 @@ async fn held(stage: &Stage) -> Option<Held> {
         holder: holder.to_owned(),
         record,
     })
+}
+
+/// The API server is away for longer than a term, which is the process's first; then it leads again.
+pub async fn loses_the_lead_for_a_while(stage: &Stage, provisioner: &Provisioner) {
+    stage.world().turn(Part::Api, Turn::Off).await;
+    let stopped = ["WARN", "standing by, all work stopped"];
+    provisioner.log().says(&stopped).await;
+    stage.world().turn(Part::Api, Turn::On).await;
+    let leads = || provisioner.log().with_all(&["INFO", "leading"]).len();
+    until("it leads again", || leads() > 1).await;
 }
 
 /// Which object it has to be.

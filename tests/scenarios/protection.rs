@@ -9,6 +9,7 @@ use testkit::nfs::{Effect, Procedure, Rule};
 
 use crate::expect::{LASTING, eventually, until};
 use crate::fixtures::mk_volume;
+use crate::lock;
 use crate::runbook::quotes;
 use crate::scenario::Scenario;
 use crate::stage::{Stage, name_of};
@@ -408,12 +409,7 @@ async fn a_renaming_that_outlives_its_term_takes_nothing_along(stage: Stage) {
     stage.delete_claim("old").await;
     until("the renaming is under way", || faults.hits(late) > Some(0)).await;
     stage.claim("new", &class).await;
-    world.turn(Part::Api, Turn::Off).await;
-    let stopped = ["WARN", "standing by, all work stopped"];
-    provisioner.log().says(&stopped).await;
-    world.turn(Part::Api, Turn::On).await;
-    let leads = || provisioner.log().with_all(&["INFO", "leading"]).len();
-    until("it leads again", || leads() > 1).await;
+    lock::loses_the_lead_for_a_while(&stage, &provisioner).await;
     stage.bound("new").await;
     stage.write("fixed", "canary");
     until("both renamings are done", || faults.hits(late) > Some(1)).await;

@@ -6,6 +6,7 @@ use testkit::api::{Fault, Requests};
 use testkit::nfs::{Effect, Procedure, Rule, nfsstat3};
 
 use crate::expect::until;
+use crate::lock;
 use crate::provisioner::Settings;
 use crate::scenario::Scenario;
 use crate::stage::{Stage, name_of};
@@ -110,12 +111,7 @@ async fn a_volume_taken_back_outlives_its_object_and_the_lead(stage: Stage) {
     stage.patch_volume(&name, retained).await;
     stage.delete_volume(&name).await;
     stage.gone(&volume).await;
-    world.turn(Part::Api, Turn::Off).await;
-    let stopped = ["WARN", "standing by, all work stopped"];
-    provisioner.log().says(&stopped).await;
-    world.turn(Part::Api, Turn::On).await;
-    let leads = || provisioner.log().with_all(&["INFO", "leading"]).len();
-    until("it leads again", || leads() > 1).await;
+    lock::loses_the_lead_for_a_while(&stage, &provisioner).await;
     world.turn(Part::Nfs, Turn::On).await;
     let back = ["is back in", &dir];
     stage.event(&name, "VolumeFailedDelete", &back).await;
