@@ -101,7 +101,7 @@ impl Paths {
         }
         let mut moving = inner.moving.iter();
         if let Some((by, at)) = moving.find(|(by, at)| {
-            by.as_ref() != volume && !inner.inherited.contains(*by) && at.relation(&place).is_some()
+            at.relation(&place).is_some() && by.as_ref() != volume && !inner.inherited.contains(*by)
         }) {
             return Err(Busy::new(by, at));
         }
