@@ -1,16 +1,18 @@
 //! Many calls on one connection.
 //!
-//! One task owns the socket; reading and writing advance together in it, so a peer that stops reading cannot keep replies from being
-//! read. Calls that are queued when the socket can take them go out in one write. The first error breaks the connection for good: every
-//! waiter, and whoever calls later, gets that same [`Broken`].
+//! One task reads and writes; both advance together in it, so a peer that stops reading cannot keep replies from being read. Calls that are
+//! queued when the socket can take them go out in one write; one that is alone is written by its caller. The first error breaks the connection for
+//! good: every waiter, and whoever calls later, gets that same [`Broken`].
 
 mod company;
 mod driver;
 mod outbox;
+mod task;
 
 use std::{
-    sync::Arc,
+    fmt,
     sync::atomic::{AtomicU64, Ordering::Relaxed},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -24,11 +26,13 @@ use tokio::{
 use super::{Broken, CallError, in_flight::Entry};
 use crate::stats::Stats;
 use driver::Driver;
+use task::Task;
 
 /// A handle on one connection; the connection ends when the last one is dropped.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Mux {
     submit: mpsc::UnboundedSender<Submit>,
+    driver: Arc<Mutex<Driver>>,
     shared: Arc<Shared>,
 }
 
@@ -70,9 +74,6 @@ pub(crate) struct Waiter {
 #[derive(Debug)]
 pub(crate) struct Slot(Arc<Shared>);
 
-/// The right to say why the connection broke. Where the task ends without having said it, nobody needed the connection any more.
-struct Verdict(Arc<Shared>);
-
 // === impl Mux ===
 
 impl Mux {
@@ -88,9 +89,19 @@ impl Mux {
             answers: AtomicU64::new(0),
             stats,
         });
-        let driver = Driver::new(queue, limits.deadline, Arc::clone(&shared));
-        tokio::spawn(driver.run(stream));
-        Self { submit, shared }
+        let driver = Driver::new(Box::new(stream), limits.deadline, Arc::clone(&shared));
+        let driver = Arc::new(Mutex::new(driver));
+        let task = Task {
+            queue,
+            driver: Arc::clone(&driver),
+            shared: Arc::clone(&shared),
+        };
+        tokio::spawn(task.run());
+        Self {
+            submit,
+            driver,
+            shared,
+        }
     }
 
     /// Why the connection was given up, if it was.
@@ -125,12 +136,19 @@ impl Mux {
         Slot(Arc::clone(&self.shared))
     }
 
-    /// Queues a call.
+    /// Sends a call that is alone, and queues any other.
     pub(crate) fn submit(&self, submit: Submit) -> Result<(), CallError> {
-        match self.broken() {
-            Some(_) => Err(self.lost()),
-            None => self.submit.send(submit).map_err(|_| self.lost()),
+        if self.broken().is_some() {
+            return Err(self.lost());
         }
+        // Where somebody has it in hand, the call is not alone, or the task is about to look for it.
+        let queued = match self.driver.try_lock() {
+            Ok(mut driver) => driver.send_alone(submit).err(),
+            Err(_) => Some(submit),
+        };
+        queued.map_or(Ok(()), |submit| {
+            self.submit.send(submit).map_err(|_| self.lost())
+        })
     }
 
     /// The error of a call that was not sent because the connection is gone.
@@ -140,6 +158,12 @@ impl Mux {
             why: why.unwrap_or_else(|| Arc::new(Broken::Dropped)),
             sent: false,
         }
+    }
+}
+
+impl fmt::Debug for Mux {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Mux").field(&self.shared).finish()
     }
 }
 
@@ -165,21 +189,6 @@ impl Drop for Slot {
     fn drop(&mut self) {
         self.0.stats.in_flight.fetch_sub(1, Relaxed);
         self.0.slots.add_permits(1);
-    }
-}
-
-// === impl Verdict ===
-
-impl Verdict {
-    fn say(&self, why: Arc<Broken>) {
-        // It is said once; only the drop below comes after it.
-        let _ = self.0.broken.set(why);
-    }
-}
-
-impl Drop for Verdict {
-    fn drop(&mut self) {
-        self.say(Arc::new(Broken::Dropped));
     }
 }
 

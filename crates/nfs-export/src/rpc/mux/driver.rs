@@ -1,29 +1,30 @@
-//! The task that owns a connection: what it reads, what it writes, and what that means for those who wait.
+//! What a connection reads, what it writes, and what that means for those who wait.
 //!
 //! ```text
 //! turn: clock ─> queue into output ─> output to socket ─> socket to input, records to waiters ─> deadlines
 //! ```
-//! Each turn does all that can be done and then waits for whatever comes first, so a call alone on its connection costs one write, one wait
-//! and one read.
+//! Each turn of its task does all that can be done; then the task waits for whatever comes first. A call that is alone on its connection is sent from
+//! where it is made ([`Driver::send_alone`]), and so costs one write, one wait and one read, and of turns of the task the one that brings the answer.
+
+mod deadlines;
 
 use std::{
     collections::VecDeque,
-    future::poll_fn,
     io,
     pin::{Pin, pin},
     sync::{Arc, atomic::Ordering::Relaxed},
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
-use bytes::BytesMut;
+use bytes::{Buf, BytesMut};
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite},
     sync::mpsc,
     time::{Instant, Sleep, sleep_until},
 };
 
-use super::{Shared, Submit, Verdict, Waiter, company::Company, outbox::Outbox};
+use super::{Shared, Submit, Waiter, company::Company, outbox::Outbox};
 use crate::rpc::{
     Broken, CallError,
     in_flight::InFlight,
@@ -35,13 +36,21 @@ const READ_CHUNK: usize = 64 * 1024;
 /// An xid and the message type: less cannot be a reply.
 const REPLY_MIN: usize = 8;
 
-/// A connection's state, all but its socket.
+/// A socket, or what stands for one in a test.
+pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
+
+/// A connection's state.
 pub(super) struct Driver {
-    queue: mpsc::UnboundedReceiver<Submit>,
+    /// `None` at its end.
+    stream: Option<Box<dyn Stream>>,
+    shared: Arc<Shared>,
     table: InFlight<Waiter>,
-    verdict: Verdict,
     deadline: Duration,
     timer: Pin<Box<Sleep>>,
+    /// The timer is set, and wakes the task.
+    timed: bool,
     /// When this turn began: the clock is read once a turn.
     now: Instant,
     decoder: Decoder,
@@ -53,23 +62,27 @@ pub(super) struct Driver {
     unfinished: Option<Instant>,
     heard: Instant,
     company: Company,
+    /// The task's, from its last turn.
+    waker: Option<Waker>,
+    /// Why a call that was alone could not be sent; the next turn's to say.
+    failed: Option<Broken>,
 }
+
+/// Who waits at the end of a connection: calls that were never sent, and the others with whether they were.
+pub(super) type Orphans = (VecDeque<Submit>, Vec<(Waiter, bool)>);
 
 // === impl Driver ===
 
 impl Driver {
-    pub(super) fn new(
-        queue: mpsc::UnboundedReceiver<Submit>,
-        deadline: Duration,
-        shared: Arc<Shared>,
-    ) -> Self {
+    pub(super) fn new(stream: Box<dyn Stream>, deadline: Duration, shared: Arc<Shared>) -> Self {
         let now = Instant::now();
         Self {
-            queue,
+            stream: Some(stream),
+            shared,
             table: InFlight::new(deadline),
-            verdict: Verdict(shared),
             deadline,
             timer: Box::pin(sleep_until(now + deadline)),
+            timed: false,
             now,
             decoder: Decoder::default(),
             input: BytesMut::new(),
@@ -78,47 +91,31 @@ impl Driver {
             unfinished: None,
             heard: now,
             company: Company::new(now),
-        }
-    }
-
-    pub(super) async fn run<S>(mut self, mut stream: S)
-    where
-        S: AsyncRead + AsyncWrite + Unpin,
-    {
-        let why = Arc::new(poll_fn(|cx| self.turn(&mut stream, cx)).await);
-        // First the socket: whoever hears of its end dials anew, and wants the port that it is bound to.
-        drop(stream);
-        // Then the verdict, then the queue: a call that misses the one is caught by the other. Waited for and not only looked for: one
-        // that is just being queued is not to be seen yet, and nobody else would ever answer it.
-        self.verdict.say(Arc::clone(&why));
-        self.queue.close();
-        while let Some(submit) = self.queue.recv().await {
-            self.held.push_back(submit);
-        }
-        for submit in self.held {
-            let _ = submit.waiter.reply.send(Err(CallError::Lost {
-                why: Arc::clone(&why),
-                sent: false,
-            }));
-        }
-        for entry in self.table.drain() {
-            let lost = CallError::Lost {
-                why: Arc::clone(&why),
-                sent: entry.sent.is_some(),
-            };
-            let _ = entry.waiter.reply.send(Err(lost));
+            waker: None,
+            failed: None,
         }
     }
 
     /// Does all that can be done now; ready when the connection is at its end.
-    fn turn<S>(&mut self, stream: &mut S, cx: &mut Context<'_>) -> Poll<Broken>
-    where
-        S: AsyncRead + AsyncWrite + Unpin,
-    {
+    pub(super) fn turn(
+        &mut self,
+        queue: &mut mpsc::UnboundedReceiver<Submit>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Broken> {
         self.now = Instant::now();
+        if !self
+            .waker
+            .as_ref()
+            .is_some_and(|known| known.will_wake(cx.waker()))
+        {
+            self.waker = Some(cx.waker().clone());
+        }
         let done = self
-            .send(stream, cx)
-            .and_then(|()| self.receive(stream, cx))
+            .failed
+            .take()
+            .map_or(Ok(()), Err)
+            .and_then(|()| self.send(queue, cx))
+            .and_then(|()| self.receive(cx))
             .and_then(|()| self.watch(cx));
         match done {
             Ok(()) => Poll::Pending,
@@ -126,29 +123,76 @@ impl Driver {
         }
     }
 
+    /// Sends a call from where it is made, if it is the only one: by way of the task it would be on its way later. Others wait there for company.
+    ///
+    /// # Errors
+    /// Gives back one that is not alone.
+    pub(super) fn send_alone(&mut self, submit: Submit) -> Result<(), Submit> {
+        let is_alone = self.table.len() == 0 && self.held.is_empty() && self.output.is_empty();
+        if !is_alone || self.stream.is_none() || self.failed.is_some() {
+            return Err(submit);
+        }
+        let Some(task) = self.waker.take() else {
+            return Err(submit);
+        };
+        self.now = Instant::now();
+        self.append(submit);
+        self.failed = self.flush(&mut Context::from_waker(&task)).err();
+        // What the socket has no room for wakes the task by itself.
+        if self.failed.is_some() || !self.is_timed() {
+            task.wake_by_ref();
+        }
+        self.waker = Some(task);
+        Ok(())
+    }
+
+    /// Lets go of the socket; returns who waits.
+    pub(super) fn hang_up(&mut self) -> Orphans {
+        self.stream = None;
+        let sent = self.table.drain();
+        let sent = sent.map(|entry| (entry.waiter, entry.sent.is_some()));
+        (std::mem::take(&mut self.held), sent.collect())
+    }
+
     /// Writes what is queued, until there is no more of it or the socket takes no more.
-    fn send<S>(&mut self, stream: &mut S, cx: &mut Context<'_>) -> Result<(), Broken>
-    where
-        S: AsyncWrite + Unpin,
-    {
+    fn send(
+        &mut self,
+        queue: &mut mpsc::UnboundedReceiver<Submit>,
+        cx: &mut Context<'_>,
+    ) -> Result<(), Broken> {
         loop {
-            self.gather(cx)?;
+            self.gather(queue, cx)?;
             if self.output.is_empty() {
                 return Ok(());
             }
-            while !self.output.is_empty() {
-                match pin!(stream.write_buf(&mut self.output.bytes)).poll(cx) {
-                    Poll::Ready(wrote) => self.wrote(wrote.map_err(Broken::Io)?)?,
-                    Poll::Pending => return Ok(()),
-                }
+            self.flush(cx)?;
+            if !self.output.is_empty() {
+                return Ok(());
             }
         }
     }
 
+    /// Writes what is in the output buffer, as far as the socket takes it.
+    fn flush(&mut self, cx: &mut Context<'_>) -> Result<(), Broken> {
+        while let Some(stream) = &mut self.stream
+            && !self.output.is_empty()
+        {
+            match Pin::new(stream).poll_write(cx, &self.output.bytes) {
+                Poll::Ready(wrote) => self.wrote(wrote.map_err(Broken::Io)?)?,
+                Poll::Pending => break,
+            }
+        }
+        Ok(())
+    }
+
     /// Takes what is queued, and moves it into the output buffer, so that it goes out in one write, unless it is to wait: a call whose caller goes away
     /// before that is never sent.
-    fn gather(&mut self, cx: &mut Context<'_>) -> Result<(), Broken> {
-        while let Poll::Ready(submit) = self.queue.poll_recv(cx) {
+    fn gather(
+        &mut self,
+        queue: &mut mpsc::UnboundedReceiver<Submit>,
+        cx: &mut Context<'_>,
+    ) -> Result<(), Broken> {
+        while let Poll::Ready(submit) = queue.poll_recv(cx) {
             self.held.push_back(submit.ok_or(Broken::Dropped)?);
         }
         let (held, sent) = (self.held.len(), self.table.len());
@@ -179,24 +223,23 @@ impl Driver {
         let Self {
             output, table, now, ..
         } = self;
+        output.bytes.advance(bytes);
         output.wrote(bytes, *now, |xid| table.mark_sent(xid, *now));
         Ok(())
     }
 
     /// Reads until there is nothing more, and hands out what is whole.
-    fn receive<S>(&mut self, stream: &mut S, cx: &mut Context<'_>) -> Result<(), Broken>
-    where
-        S: AsyncRead + Unpin,
-    {
-        loop {
+    fn receive(&mut self, cx: &mut Context<'_>) -> Result<(), Broken> {
+        while let Some(stream) = &mut self.stream {
             if self.input.capacity() - self.input.len() < READ_CHUNK / 4 {
                 self.input.reserve(READ_CHUNK);
             }
             match pin!(stream.read_buf(&mut self.input)).poll(cx) {
                 Poll::Ready(read) => self.received(read.map_err(Broken::Io)?)?,
-                Poll::Pending => return Ok(()),
+                Poll::Pending => break,
             }
         }
+        Ok(())
     }
 
     fn received(&mut self, bytes: usize) -> Result<(), Broken> {
@@ -233,7 +276,7 @@ impl Driver {
         if !kind.starts_with(&[0, 0, 0, 1]) {
             return Err(Broken::NotAReply);
         }
-        let shared = &self.verdict.0;
+        let shared = &self.shared;
         match self.table.complete(xid) {
             Some(entry) => shared.answer(entry, record, self.now),
             None => {
@@ -241,56 +284,5 @@ impl Driver {
             }
         }
         Ok(())
-    }
-
-    /// Ends what is past its deadline, and sets the timer to the next one.
-    fn watch(&mut self, cx: &mut Context<'_>) -> Result<(), Broken> {
-        while let Some(wake) = self.wake() {
-            // Asked of the clock and not of the timer: one that is set to what has passed meanwhile fires without being seen.
-            if wake <= self.now {
-                self.expire()?;
-                continue;
-            }
-            // All deadlines are equally long, so the timer moves only when it has fired or nothing was waiting.
-            if wake < self.timer.deadline() || self.timer.is_elapsed() {
-                self.timer.as_mut().reset(wake);
-            }
-            if self.timer.as_mut().poll(cx).is_pending() {
-                break;
-            }
-            self.now = Instant::now();
-        }
-        Ok(())
-    }
-
-    fn wake(&mut self) -> Option<Instant> {
-        [self.output.blocked(), self.unfinished]
-            .into_iter()
-            .flatten()
-            .map(|since| since + self.deadline)
-            .chain(self.table.next_deadline())
-            .min()
-    }
-
-    fn expire(&mut self) -> Result<(), Broken> {
-        let mut silent = false;
-        while let Some(entry) = self.table.expire(self.now) {
-            silent |= entry.sent.is_some_and(|sent| self.heard <= sent);
-            let timed_out = CallError::TimedOut(self.deadline);
-            let _ = entry.waiter.reply.send(Err(timed_out));
-        }
-        let is_over =
-            |since: Option<Instant>| since.is_some_and(|since| since + self.deadline <= self.now);
-        // A slow call is the server's affair; a connection on which nothing at all arrived is taken for dead. One on which bytes arrive
-        // that come to no end has lost its place in the stream, or is too slow for any reply as long as this one.
-        if silent {
-            Err(Broken::Silent(self.deadline))
-        } else if is_over(self.unfinished) {
-            Err(Broken::Unfinished(self.deadline))
-        } else if is_over(self.output.blocked()) {
-            Err(Broken::Stalled(self.deadline))
-        } else {
-            Ok(())
-        }
     }
 }
