@@ -33,6 +33,9 @@ struct Args {
     /// Repetitions of which the median is shown
     #[arg(long, default_value_t = 3)]
     rounds: usize,
+    /// MKDIR: only at so many calls in flight; may be given more than once
+    #[arg(long)]
+    depth: Vec<usize>,
     /// Objects of each kind for the memory figure
     #[arg(long, default_value_t = 20_000)]
     objects: usize,
@@ -88,7 +91,7 @@ async fn run(args: &Args) -> anyhow::Result<()> {
     let wanted = |what| args.what.is_empty() || args.what.contains(&what);
     let mut report = Report::default();
     if wanted(What::Mkdir) {
-        nfs::mkdir::run(&world, args.rounds, &mut report)?;
+        nfs::mkdir::run(&world, args.rounds, &args.depth, &mut report)?;
     }
     if wanted(What::Mux) {
         nfs::mux::run(&world, args.rounds)?;

@@ -1,5 +1,7 @@
 //! MKDIR at several depths, beside libnfs at the same depth.
 
+use anyhow::ensure;
+
 use super::apart::Apart;
 use super::peer::{Peer, Sending};
 use super::slices::Slices;
@@ -10,8 +12,8 @@ use crate::world::World;
 
 /// Calls in flight, and how many are made at a time: some hundredths of a second.
 const DEPTHS: [(usize, usize); 4] = [(1, 100), (8, 500), (32, 800), (128, 800)];
-/// Turns of each client in a round.
-const TURNS: usize = 10;
+/// Turns of each client in a round; each of the three is as often first, second and third.
+const TURNS: usize = 12;
 const PARENTS: [usize; 2] = [1, 16];
 /// Of libnfs's rate.
 const AIM: f64 = 1.0;
@@ -28,18 +30,16 @@ pub(super) struct Case<'a> {
     pub(super) count: usize,
 }
 
-/// The clients of a round, which take turns.
-struct Clients {
-    ours: Slices,
-    /// As it is, and with TCP_NODELAY.
-    libnfs: Option<(Slices, Slices)>,
-}
+/// The clients of a round, which take turns: ours, and where there is libnfs that as it is and with TCP_NODELAY.
+struct Clients(Vec<Slices>);
 
-/// What was measured one after the other.
-struct Turn {
-    ours: Outcome,
-    libnfs: Option<(Outcome, Outcome)>,
-}
+/// What they measured one after the other.
+struct Turn(Vec<Outcome>);
+
+/// Their places in both.
+const OURS: usize = 0;
+const LIBNFS: usize = 1;
+const AT_ONCE: usize = 2;
 
 /// An export of the world.
 #[derive(Debug, Clone, Copy)]
@@ -49,15 +49,29 @@ struct Server<'a> {
     path: &'a str,
 }
 
-pub(crate) fn run(world: &World, rounds: usize, report: &mut Report) -> anyhow::Result<()> {
+/// At all depths, or at those that are named in `only`.
+pub(crate) fn run(
+    world: &World,
+    rounds: usize,
+    only: &[usize],
+    report: &mut Report,
+) -> anyhow::Result<()> {
     let peer = Peer::build()?;
+    let depths: Vec<(usize, usize)> = DEPTHS
+        .into_iter()
+        .filter(|(depth, _)| only.is_empty() || only.contains(depth))
+        .collect();
+    ensure!(
+        !depths.is_empty(),
+        "measured are {DEPTHS:?} (calls in flight, calls in a turn): none of them is {only:?}"
+    );
     let _apart = Apart::new(world)?;
     let ganesha = Server {
         name: "nfs-ganesha",
         address: world.get("NFS_SERVER")?,
         path: world.get("NFS_PATH")?,
     };
-    ganesha.table(peer.as_ref(), rounds, report)?;
+    ganesha.table(peer.as_ref(), rounds, &depths, report)?;
     let knfsd = (
         world.find("KNFSD_SERVER"),
         world.find("KNFSD_PATH"),
@@ -73,21 +87,43 @@ pub(crate) fn run(world: &World, rounds: usize, report: &mut Report) -> anyhow::
             address,
             path,
         };
-        server.table(peer.as_ref(), rounds, report)?;
+        server.table(peer.as_ref(), rounds, &depths, report)?;
     }
     Ok(())
 }
 
-fn middle(values: impl Iterator<Item = f64>) -> String {
-    number(median(&values.collect::<Vec<_>>()))
+/// All of `count`, beginning at another one each time.
+fn rotated(count: usize, by: usize) -> impl Iterator<Item = usize> {
+    (0..count).map(move |at| (at + by) % count)
+}
+
+/// The median of a measure over all turns.
+fn middle(rounds: &[Vec<Turn>], whose: usize, measure: fn(&Outcome) -> f64) -> String {
+    let outcomes = rounds.iter().flatten().map(|turn| measure(&turn.0[whose]));
+    number(median(&outcomes.collect::<Vec<_>>()))
+}
+
+/// One client's rate to another's beside it: the median of each round.
+fn ratios(rounds: &[Vec<Turn>], whose: usize, to: usize) -> Vec<f64> {
+    let ratio = |Turn(turn): &Turn| turn[whose].rate() / turn[to].rate();
+    let medians = rounds
+        .iter()
+        .map(|turns| median(&turns.iter().map(ratio).collect::<Vec<_>>()));
+    medians.collect()
 }
 
 // === impl Server ===
 
 impl Server<'_> {
-    fn table(&self, peer: Option<&Peer>, rounds: usize, report: &mut Report) -> anyhow::Result<()> {
+    fn table(
+        &self,
+        peer: Option<&Peer>,
+        rounds: usize,
+        depths: &[(usize, usize)],
+        report: &mut Report,
+    ) -> anyhow::Result<()> {
         let name = self.name;
-        let title = format!("MKDIR/s on {name} (median of {} turns)", rounds * TURNS);
+        let title = format!("MKDIR/s on {name} (median of {rounds} rounds)");
         let head = [
             "in flight",
             "ours",
@@ -98,10 +134,11 @@ impl Server<'_> {
             "between",
             "to it with NODELAY",
             "CPU µs",
+            "it to itself",
         ];
         let mut table = Table::new(title, &head);
         for parents in PARENTS {
-            for (depth, count) in DEPTHS {
+            for &(depth, count) in depths {
                 let case = Case {
                     server: self.address,
                     path: self.path,
@@ -109,10 +146,9 @@ impl Server<'_> {
                     parents,
                     count,
                 };
-                let mut measured = Vec::new();
-                for _ in 0..rounds {
-                    measured.extend(case.round(peer)?);
-                }
+                let measured: Vec<Vec<Turn>> = (0..rounds)
+                    .map(|round| case.round(peer, round))
+                    .collect::<anyhow::Result<_>>()?;
                 table.row(case.row(name, &measured, report));
             }
         }
@@ -124,54 +160,66 @@ impl Server<'_> {
 // === impl Case ===
 
 impl Case<'_> {
-    fn round(&self, peer: Option<&Peer>) -> anyhow::Result<Vec<Turn>> {
-        let libnfs = |sending| peer.map(|peer| peer.mkdir(self, sending)).transpose();
-        let (libnfs, at_once) = (libnfs(Sending::AsItDoes)?, libnfs(Sending::AtOnce)?);
-        let mut clients = Clients {
-            ours: self.ours()?,
-            libnfs: libnfs.zip(at_once),
-        };
+    fn round(&self, peer: Option<&Peer>, round: usize) -> anyhow::Result<Vec<Turn>> {
+        let mut clients = self.start(peer, round)?;
         let turns = (0..TURNS)
-            .map(|turn| clients.turn(self.count, turn % 2 == 0))
+            .map(|turn| clients.turn(self.count, turn))
             .collect();
         clients.finish()?;
         turns
     }
 
-    fn row(&self, server: &str, turns: &[Turn], report: &mut Report) -> Vec<String> {
+    /// Who is started first has its directories elsewhere on the disk: another one in each round.
+    fn start(&self, peer: Option<&Peer>, round: usize) -> anyhow::Result<Clients> {
+        let count = if peer.is_some() { AT_ONCE + 1 } else { 1 };
+        let mut started: Vec<(usize, Slices)> = rotated(count, round)
+            .map(|whose| {
+                let slices = match peer {
+                    Some(peer) if whose == LIBNFS => peer.mkdir(self, Sending::AsItDoes),
+                    Some(peer) if whose == AT_ONCE => peer.mkdir(self, Sending::AtOnce),
+                    _ => self.ours(),
+                };
+                Ok((whose, slices?))
+            })
+            .collect::<anyhow::Result<_>>()?;
+        started.sort_by_key(|(whose, _)| *whose);
+        Ok(Clients(
+            started.into_iter().map(|(_, slices)| slices).collect(),
+        ))
+    }
+
+    fn row(&self, server: &str, rounds: &[Vec<Turn>], report: &mut Report) -> Vec<String> {
         let parents = self.parents;
         let plural = if parents == 1 { "parent" } else { "parents" };
-        let ours = || turns.iter().map(|turn| &turn.ours);
         let mut row = vec![
             format!("{}, {parents} {plural}", self.depth),
-            middle(ours().map(Outcome::rate)),
-            middle(ours().map(Outcome::microseconds)),
+            middle(rounds, OURS, Outcome::rate),
+            middle(rounds, OURS, Outcome::microseconds),
         ];
-        let libnfs: Vec<&(Outcome, Outcome)> = turns
+        let alone = rounds
             .iter()
-            .filter_map(|turn| turn.libnfs.as_ref())
-            .collect();
-        if libnfs.is_empty() {
+            .flatten()
+            .all(|Turn(outcomes)| outcomes.len() == 1);
+        if alone {
             return row;
         }
-        let to = |other: fn(&(Outcome, Outcome)) -> &Outcome| {
-            let ratios = ours().zip(&libnfs);
-            let ratios = ratios.map(|(ours, libnfs)| ours.rate() / other(libnfs).rate());
-            ratios.collect::<Vec<_>>()
-        };
-        let ratios = to(|libnfs| &libnfs.0);
-        let ((low, high), ratio) = (between(&ratios), (median(&ratios) * 100.0).round() / 100.0);
+        let to_it = ratios(rounds, OURS, LIBNFS);
+        let ((low, high), ratio) = (between(&to_it), (median(&to_it) * 100.0).round() / 100.0);
+        // With one call in flight NODELAY changes nothing: by so much a client seems to differ from itself.
+        let itself = ratios(rounds, AT_ONCE, LIBNFS);
+        let (least, most) = between(&itself);
         let what = format!(
             "MKDIR on {server}, {} in flight, parents: {parents}",
             self.depth
         );
         row.extend([
-            middle(libnfs.iter().map(|libnfs| libnfs.0.rate())),
-            middle(libnfs.iter().map(|libnfs| libnfs.0.microseconds())),
+            middle(rounds, LIBNFS, Outcome::rate),
+            middle(rounds, LIBNFS, Outcome::microseconds),
             report.at_least_about(&what, ratio, high, AIM),
             format!("{low:.2} to {high:.2}"),
-            number(median(&to(|libnfs| &libnfs.1))),
-            middle(libnfs.iter().map(|libnfs| libnfs.1.microseconds())),
+            number(median(&ratios(rounds, OURS, AT_ONCE))),
+            middle(rounds, AT_ONCE, Outcome::microseconds),
+            format!("{:.2} ({least:.2} to {most:.2})", median(&itself)),
         ]);
         row
     }
@@ -186,23 +234,18 @@ impl Case<'_> {
 // === impl Clients ===
 
 impl Clients {
-    /// One slice of each, ours first or libnfs: what slows down as it goes, or comes after the other's work, is so for both.
-    fn turn(&mut self, count: usize, ours_first: bool) -> anyhow::Result<Turn> {
-        let ours = ours_first.then(|| self.ours.next(count)).transpose()?;
-        let libnfs = match &mut self.libnfs {
-            Some((libnfs, at_once)) => Some((libnfs.next(count)?, at_once.next(count)?)),
-            None => None,
-        };
-        let ours = ours.map_or_else(|| self.ours.next(count), Ok)?;
-        Ok(Turn { ours, libnfs })
+    /// One slice of each, by turns another one first: what slows down as it goes, or comes after the other's work, is so for all.
+    fn turn(&mut self, count: usize, turn: usize) -> anyhow::Result<Turn> {
+        let mut outcomes: Vec<(usize, Outcome)> = rotated(self.0.len(), turn)
+            .map(|whose| Ok((whose, self.0[whose].next(count)?)))
+            .collect::<anyhow::Result<_>>()?;
+        outcomes.sort_by_key(|(whose, _)| *whose);
+        Ok(Turn(
+            outcomes.into_iter().map(|(_, outcome)| outcome).collect(),
+        ))
     }
 
     fn finish(self) -> anyhow::Result<()> {
-        self.ours.finish()?;
-        if let Some((libnfs, at_once)) = self.libnfs {
-            libnfs.finish()?;
-            at_once.finish()?;
-        }
-        Ok(())
+        self.0.into_iter().try_for_each(Slices::finish)
     }
 }
