@@ -2,6 +2,9 @@
 # The image: built by `make image` from the Dockerfile, with buildah; looked at; and run by runc in a world (E2E_WORLD),
 # once as confined as in manifests/base and, with the Go provisioner's rules, as in the Go project's Deployment, by its own user and
 # by root, each until a claim is bound. E2E_ARM64=1: then the same for arm64, cross-compiled, and run by qemu.
+#
+#   image.sh          all of it
+#   image.sh build    only builds, so that all of it finds compiled what it needs; asks no world
 set -euo pipefail
 
 E2E=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -154,6 +157,7 @@ memory() { # ADDRESS -> resident KiB, by its own account, as are its open files
 
 say build
 image_build "$NAME:e2e"
+[ "${1:-}" != build ] || exit 0
 open_image "$NAME:e2e"
 inspect "$(dpkg --print-architecture)" "$(machine /proc/self/exe)"
 emulated="" emulator=(--)

@@ -41,8 +41,27 @@ tools() {
     [ "$what" = bench ] || "$E2E/helm/build.sh" >/dev/null
 }
 
+# Starts what is needed later and keeps one processor busy, while the others wait or are busy too.
+begin() { # COMMAND...
+    beside_log=$(mktemp)
+    "$@" >"$beside_log" 2>&1 &
+    beside=$!
+}
+
+# Waits for that; shows what it said.
+end() {
+    local code=0
+    wait "$beside" || code=$?
+    beside=
+    cat "$beside_log"
+    rm -f "$beside_log"
+    return $code
+}
+
+release_build() { cargo build --release --locked --bin nfs-subdir-external-provisioner; }
+
 release_binary() {
-    cargo build --release --locked --bin nfs-subdir-external-provisioner
+    if [ -n "$beside" ]; then end; else release_build; fi
     E2E_BINARY=$(cargo metadata --format-version 1 --no-deps --locked |
         sed -E 's/.*"target_directory":"([^"]*)".*/\1/')/release/nfs-subdir-external-provisioner
     export E2E_BINARY
@@ -67,15 +86,24 @@ client() {
         cargo test --locked --package nfs-export --test export -- verbs:: removal:: 2>&1 | tee -a "$log"
 }
 
+# Alerts are waited for, and the image's build asks for nothing that is stopped here.
+monitoring() {
+    [ "${E2E_IMAGE:-1}" = 0 ] || begin "$E2E/image.sh" build
+    "$E2E/monitoring.sh"
+    [ -z "$beside" ] || end
+}
+
 scenarios() { cargo test --locked --test scenarios -- "$@" 2>&1 | tee -a "$log"; }
 bench() { cargo run --release --locked --package benchmarks -- "$@" 2>&1 | tee -a "$log"; }
 
 log=$(mktemp)
 is_up=
+beside=
 finish() {
     local code=$?
     trap - EXIT INT TERM
     [ $code = 0 ] || echo "== $under_way FAILED ($code) after $((SECONDS - since)) s"
+    [ -z "$beside" ] || end || true
     # `up` clears away after itself when it fails; a world that stood in its way is somebody's.
     if [ -n "$is_up" ]; then
         since=$SECONDS
@@ -94,7 +122,11 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 
 stage "control plane's binaries, helm" tools
-stage "release binary" release_binary
+if [ "$what" = scenarios ]; then
+    begin release_build
+else
+    stage "release binary" release_binary
+fi
 choose_base 16400
 stage "world up" "$E2E/world.sh" up
 is_up=yes
@@ -104,9 +136,10 @@ fi
 if [ "$what" = scenarios ]; then
     stage "the API server's double" conformance
     stage "the client on nfs-ganesha" client
+    stage "release binary" release_binary
     stage manifests "$E2E/manifests.sh"
     stage finalizer "$E2E/finalizer.sh"
-    stage monitoring "$E2E/monitoring.sh"
+    stage monitoring monitoring
     stage chart "$E2E/chart.sh"
     if [ "${E2E_IMAGE:-1}" != 0 ]; then
         stage image "$E2E/image.sh"
