@@ -13,6 +13,7 @@ pub mod backoff;
 pub mod claim;
 pub mod class;
 pub mod facts;
+pub mod leaving;
 pub mod lock;
 #[cfg(test)]
 mod mk;
@@ -20,6 +21,7 @@ pub mod names;
 pub mod occupied;
 pub mod pattern;
 pub mod place;
+pub mod places;
 pub mod pv;
 pub mod quantity;
 pub mod shares;

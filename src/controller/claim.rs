@@ -146,16 +146,21 @@ fn class_name(seen: &Observed) -> &str {
 fn decide(ctx: &Context, seen: &Observed) -> ClaimPlan {
     let volume = names::volume(&seen.claim.uid);
     let there = ctx.stores.volume(&volume);
-    let around = Surroundings {
-        provisioner: &ctx.provisioner,
-        served: &ctx.stores.served(),
-        class: seen.class.as_deref(),
-        class_may_follow: class_may_follow(ctx, seen),
-        volume_created: ctx.paths.is_created(&volume),
-        volume: there.as_deref(),
-        leaving: &ctx.paths.leaving(),
-    };
-    plan::decide(&seen.claim, &around)
+    let served = ctx.stores.served();
+    let (class_may_follow, volume_created) =
+        (class_may_follow(ctx, seen), ctx.paths.is_created(&volume));
+    ctx.paths.leaving(|leaving| {
+        let around = Surroundings {
+            provisioner: &ctx.provisioner,
+            served: &served,
+            class: seen.class.as_deref(),
+            class_may_follow,
+            volume_created,
+            volume: there.as_deref(),
+            leaving,
+        };
+        plan::decide(&seen.claim, &around)
+    })
 }
 
 /// Whether a class that is not there has been missed for a moment only.

@@ -11,6 +11,7 @@
 
 mod guards;
 mod searched;
+mod trashed;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,6 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 use crate::plan::facts::Volume;
+use crate::plan::leaving::Leaving;
 use crate::plan::place::Place;
 
 pub use guards::{Emptying, Hold, Moving, Parting};
@@ -39,7 +41,7 @@ pub struct Busy {
 #[derive(Debug, Default)]
 struct Inner {
     holds: HashMap<Box<str>, (Place, Stage)>,
-    moving: HashMap<Box<str>, Place>,
+    moving: Leaving,
     /// Those in `moving` of which nobody knows whether they were moved.
     unsettled: HashSet<Box<str>>,
     /// Those in `moving` that an earlier term may have asked the server to move, so that it may yet do it.
@@ -72,10 +74,9 @@ impl Paths {
     /// [`Busy`] while a deletion moves an overlapping directory away, or removes this very one if it is empty.
     pub fn hold(&self, volume: &str, place: Place) -> Result<Hold, Busy> {
         let mut inner = self.lock();
-        let mut moving = inner.moving.iter();
-        let moving = moving.find(|(_, at)| at.relation(&place).is_some());
-        let taken = moving.or_else(|| inner.emptying.iter().find(|(_, at)| **at == place));
-        if let Some((by, at)) = taken {
+        let emptying = inner.emptying.iter().filter(|(_, at)| **at == place);
+        let emptying = emptying.map(|(by, at)| (&**by, at));
+        if let Some((by, at)) = inner.moving.around(&place).chain(emptying).next() {
             return Err(Busy::new(by, at));
         }
         inner.holds.insert(volume.into(), (place, Stage::Making));
@@ -99,13 +100,14 @@ impl Paths {
         if let Some((by, (at, _))) = held {
             return Err(Busy::new(by, at));
         }
-        let mut moving = inner.moving.iter();
-        if let Some((by, at)) = moving.find(|(by, at)| {
-            at.relation(&place).is_some() && by.as_ref() != volume && !inner.inherited.contains(*by)
-        }) {
+        let mut moving = inner.moving.around(&place);
+        if let Some((by, at)) =
+            moving.find(|(by, _)| *by != volume && !inner.inherited.contains(*by))
+        {
             return Err(Busy::new(by, at));
         }
-        inner.moving.insert(volume.into(), place);
+        drop(moving);
+        inner.moving.insert(volume, place);
         Ok(Moving {
             paths: self.clone(),
             volume: volume.into(),
@@ -116,7 +118,7 @@ impl Paths {
     /// attempt of this term, or it [`Paths::stayed`].
     pub fn inherit(&self, volume: &str, place: Place) {
         let mut inner = self.lock();
-        inner.moving.insert(volume.into(), place);
+        inner.moving.insert(volume, place);
         inner.inherited.insert(volume.into());
     }
 
@@ -126,50 +128,6 @@ impl Paths {
         if inner.unsettled.remove(volume) | inner.inherited.remove(volume) {
             inner.moving.remove(volume);
         }
-    }
-
-    /// The directory of `volume` is, or may be, in the hidden folder.
-    pub fn trashed(&self, volume: &Volume) {
-        let mut inner = self.lock();
-        let known = inner.trashed.entry(volume.name.clone());
-        known.or_insert_with(|| Arc::new(volume.clone()));
-    }
-
-    /// It is not there any more.
-    pub fn emptied(&self, volume: &str) {
-        self.lock().trashed.remove(volume);
-    }
-
-    /// Whether the directory of `volume` may be in the hidden folder.
-    pub fn is_trashed(&self, volume: &str) -> bool {
-        self.lock().trashed.contains_key(volume)
-    }
-
-    /// The store shows a volume as it is, or as it was when it went; remembered of those whose directory may be in the hidden folder.
-    pub fn last_seen(&self, volume: &Volume) {
-        if let Some(seen) = self.lock().trashed.get_mut(&*volume.name) {
-            *seen = Arc::new(volume.clone());
-        }
-    }
-
-    /// The store shows something new of a volume whose directory may be in the hidden folder.
-    pub fn tell(&self) {
-        self.lock().told.notify_waiters();
-    }
-
-    /// Ends with the next [`Paths::tell`] from now on.
-    pub fn told(&self) -> impl Future<Output = ()> + use<> {
-        self.lock().told.clone().notified_owned()
-    }
-
-    /// What was last seen of a volume whose directory may be in the hidden folder.
-    pub fn last_of(&self, volume: &str) -> Option<Arc<Volume>> {
-        self.lock().trashed.get(volume).cloned()
-    }
-
-    /// Volumes whose directory may be in the hidden folder.
-    pub fn all_trashed(&self) -> Vec<Arc<str>> {
-        self.lock().trashed.keys().cloned().collect()
     }
 
     /// A parent of the directory of `volume` is about to be removed if it is empty. A claim for a directory in it makes it again; one for this very
@@ -207,11 +165,9 @@ impl Paths {
         matches!(self.lock().holds.get(volume), Some((_, Stage::Created(_))))
     }
 
-    /// Directories that deletions are moving away, each with its volume's name.
-    pub fn leaving(&self) -> Vec<(Box<str>, Place)> {
-        let inner = self.lock();
-        let moving = inner.moving.iter();
-        moving.map(|(by, at)| (by.clone(), at.clone())).collect()
+    /// What `ask` makes of the directories that deletions are moving away. It must not ask anything else of this.
+    pub fn leaving<T>(&self, ask: impl FnOnce(&Leaving) -> T) -> T {
+        ask(&self.lock().moving)
     }
 
     /// Directories that claims are making or have made a moment ago, but for the one of `volume`.

@@ -7,6 +7,7 @@
 //! A refusal says in one sentence what is wrong and what to change, because `kubectl describe pvc` is where its reader looks.
 
 use crate::plan::facts::{Claim, Class, Request, Standing, Volume};
+use crate::plan::leaving::Leaving;
 use crate::plan::names;
 use crate::plan::pattern::{self, Scope};
 use crate::plan::place::Place;
@@ -40,7 +41,7 @@ pub struct Surroundings<'a> {
     pub volume: Option<&'a Volume>,
     /// Directories that are being deleted just now, from before the first call to the share until the store has seen the volume go.
     /// Each with the name of the volume that it is, or was to be.
-    pub leaving: &'a [(Box<str>, Place)],
+    pub leaving: &'a Leaving,
 }
 
 /// What to do about a claim.
@@ -178,13 +179,16 @@ pub fn decide(claim: &Claim, around: &Surroundings<'_>) -> ClaimPlan {
     }
     match provision(claim, request, class, around.served) {
         Err(reason) => ClaimPlan::Refuse(reason.refuse(class_name)),
-        Ok(provision) => match leaving(&provision, around.leaving) {
-            Some((volume, place)) => ClaimPlan::Wait(Wait::DirectoryIsLeaving {
-                place: place.clone(),
-                volume: volume.clone(),
-            }),
-            None => ClaimPlan::Provision(provision),
-        },
+        Ok(provision) => {
+            let place = provision.share.place(&provision.dir);
+            match around.leaving.around(&place).next() {
+                Some((volume, place)) => ClaimPlan::Wait(Wait::DirectoryIsLeaving {
+                    place: place.clone(),
+                    volume: volume.into(),
+                }),
+                None => ClaimPlan::Provision(provision),
+            }
+        }
     }
 }
 
@@ -247,16 +251,6 @@ fn placed(text: &str, served: &Served, share: &Share) -> Result<SubDir, Misplace
     }
     served.guard(&share.place(&dir))?;
     Ok(dir)
-}
-
-fn leaving<'a>(
-    provision: &Provision,
-    leaving: &'a [(Box<str>, Place)],
-) -> Option<&'a (Box<str>, Place)> {
-    let place = provision.share.place(&provision.dir);
-    leaving
-        .iter()
-        .find(|(_, other)| other.relation(&place).is_some())
 }
 
 #[cfg(test)]
@@ -507,9 +501,11 @@ mod tests {
             ("/data/nfs/a/bc", false),
             ("/data/nfs/c", false),
         ] {
-            let places = ["/data/nfs/z", leaving].map(|path| ("pvc-u2".into(), mk_place(path)));
+            let mut all = Leaving::default();
+            all.insert("pvc-u3", mk_place("/data/nfs/z"));
+            all.insert("pvc-u2", mk_place(leaving));
             let around = Surroundings {
-                leaving: &places,
+                leaving: &all,
                 ..mk_surroundings(&served, Some(&class))
             };
             let wait = ClaimPlan::Wait(Wait::DirectoryIsLeaving {

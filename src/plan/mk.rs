@@ -3,12 +3,14 @@
 use crate::plan::claim::Surroundings;
 use crate::plan::class::ShareParams;
 use crate::plan::facts::{Claim, Class, Volume};
+use crate::plan::leaving::Leaving;
 use crate::plan::place::Place;
 use crate::plan::shares::{Served, Share};
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 use k8s_openapi::api::storage::v1::StorageClass;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use std::sync::LazyLock;
 
 pub(super) const OURS: &str = "k8s-sigs.io/nfs-subdir-external-provisioner";
 pub(super) const SERVER: &str = "192.168.10.14";
@@ -75,6 +77,7 @@ pub(super) fn mk_surroundings<'a>(
     served: &'a Served,
     class: Option<&'a Class>,
 ) -> Surroundings<'a> {
+    static NOTHING: LazyLock<Leaving> = LazyLock::new(Leaving::default);
     Surroundings {
         provisioner: OURS,
         served,
@@ -82,7 +85,7 @@ pub(super) fn mk_surroundings<'a>(
         class_may_follow: false,
         volume_created: false,
         volume: None,
-        leaving: &[],
+        leaving: &NOTHING,
     }
 }
 
