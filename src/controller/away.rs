@@ -44,7 +44,7 @@ pub(super) async fn archive(
             }
         }
         drop(moving);
-        parents::remove_empty(ctx, &archive.share, &archive.from, &volume.name).await;
+        parents::remove_empty(ctx, &archive.share, &archive.from, &volume.name).await?;
         return Ok(());
     }
     Err(Failure::NoArchiveName(archive.from.as_str().to_owned()))
@@ -86,8 +86,7 @@ pub(super) async fn remove(
         files = removed.files,
         "directory removed"
     );
-    parents::remove_empty(ctx, &delete.share, &delete.dir, &volume.name).await;
-    Ok(())
+    parents::remove_empty(ctx, &delete.share, &delete.dir, &volume.name).await
 }
 
 async fn remove_moved(

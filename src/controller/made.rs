@@ -133,7 +133,7 @@ pub(super) async fn give_back(ctx: &Context, made: &Provision) -> Result<(), Fai
             dir = made.dir.as_str(),
             "directory that was made and is not used removed"
         );
-        parents::remove_empty(ctx, &made.share, &made.dir, &made.volume).await;
+        parents::remove_empty(ctx, &made.share, &made.dir, &made.volume).await?;
     }
     drop(moving);
     Ok(())

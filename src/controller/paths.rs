@@ -46,7 +46,7 @@ struct Inner {
     unsettled: HashSet<Box<str>>,
     /// Those in `moving` that an earlier term may have asked the server to move, so that it may yet do it.
     inherited: HashSet<Box<str>>,
-    emptying: HashMap<Box<str>, Place>,
+    emptying: HashMap<Box<str>, Emptied>,
     parting: HashSet<Arc<str>>,
     /// Volumes whose directory may be in the hidden folder, with the last that was seen of each.
     trashed: HashMap<Arc<str>, Arc<Volume>>,
@@ -55,6 +55,14 @@ struct Inner {
     /// Told of each change of one of those in `trashed`.
     told: Arc<Notify>,
     epoch: u64,
+}
+
+/// A parent that is being removed if it is empty.
+#[derive(Debug)]
+struct Emptied {
+    place: Place,
+    /// The attempt is over, and nobody knows whether it was removed.
+    in_doubt: bool,
 }
 
 /// How far a claim's hold is. `Shown`: the store was quicker than the answer to the creation. `Created` carries the list epoch in which the volume was created: a list begun later shows it.
@@ -74,8 +82,9 @@ impl Paths {
     /// [`Busy`] while a deletion moves an overlapping directory away, or removes this very one if it is empty.
     pub fn hold(&self, volume: &str, place: Place) -> Result<Hold, Busy> {
         let mut inner = self.lock();
-        let emptying = inner.emptying.iter().filter(|(_, at)| **at == place);
-        let emptying = emptying.map(|(by, at)| (&**by, at));
+        let emptying = inner.emptying.iter();
+        let emptying = emptying.map(|(by, emptied)| (&**by, &emptied.place));
+        let emptying = emptying.filter(|(_, at)| **at == place);
         if let Some((by, at)) = inner.moving.around(&place).chain(emptying).next() {
             return Err(Busy::new(by, at));
         }
@@ -122,9 +131,13 @@ impl Paths {
         inner.inherited.insert(volume.into());
     }
 
-    /// The directory of `volume` is not going to be moved after all: an attempt that was left [`Moving::unsettled`] has no other.
+    /// The directory of `volume` is not going to be moved after all: an attempt that was left [`Moving::unsettled`] has no other, nor has one at a parent
+    /// that was left [`Emptying::unsettled`].
     pub fn stayed(&self, volume: &str) {
         let mut inner = self.lock();
+        if inner.emptying.get(volume).is_some_and(|at| at.in_doubt) {
+            inner.emptying.remove(volume);
+        }
         if inner.unsettled.remove(volume) | inner.inherited.remove(volume) {
             inner.moving.remove(volume);
         }
@@ -133,7 +146,11 @@ impl Paths {
     /// A parent of the directory of `volume` is about to be removed if it is empty. A claim for a directory in it makes it again; one for this very
     /// directory would find it there, and lose it.
     pub fn empty(&self, volume: &str, place: Place) -> Emptying {
-        self.lock().emptying.insert(volume.into(), place);
+        let emptied = Emptied {
+            place,
+            in_doubt: false,
+        };
+        self.lock().emptying.insert(volume.into(), emptied);
         Emptying {
             paths: self.clone(),
             volume: volume.into(),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Paths, Stage};
+use super::{Emptied, Paths, Stage};
 
 /// A claim's hold on its directory; dropped before [`Hold::created`], it frees the directory.
 #[derive(Debug)]
@@ -96,9 +96,22 @@ impl Drop for Moving {
 
 // === impl Emptying ===
 
+impl Emptying {
+    /// Whether it was removed is not known: the hold lasts until the next one of the same volume, or [`Paths::stayed`].
+    pub fn unsettled(self) {
+        if let Some(emptied) = self.paths.lock().emptying.get_mut(&self.volume) {
+            emptied.in_doubt = true;
+        }
+    }
+}
+
 impl Drop for Emptying {
     fn drop(&mut self) {
-        self.paths.lock().emptying.remove(&self.volume);
+        let mut inner = self.paths.lock();
+        let in_doubt = |emptied: &Emptied| emptied.in_doubt;
+        if !inner.emptying.get(&self.volume).is_some_and(in_doubt) {
+            inner.emptying.remove(&self.volume);
+        }
     }
 }
 
