@@ -41,10 +41,13 @@ tools() {
     [ "$what" = bench ] || "$E2E/helm/build.sh" >/dev/null
 }
 
-# Starts what is needed later and keeps one processor busy, while the others wait or are busy too.
+# Starts what is needed later, and gives way to all else: what is tested meanwhile is not to run out of time.
 begin() { # COMMAND...
     beside_log=$(mktemp)
-    "$@" >"$beside_log" 2>&1 &
+    {
+        renice -n 19 "$BASHPID" >/dev/null
+        "$@"
+    } >"$beside_log" 2>&1 &
     beside=$!
 }
 
