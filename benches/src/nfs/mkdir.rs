@@ -57,14 +57,17 @@ pub(crate) fn run(
     report: &mut Report,
 ) -> anyhow::Result<()> {
     let peer = Peer::build()?;
+    let all = DEPTHS.map(|(depth, _)| depth);
+    for depth in only {
+        ensure!(
+            all.contains(depth),
+            "{depth} calls in flight are not measured, but {all:?}"
+        );
+    }
     let depths: Vec<(usize, usize)> = DEPTHS
         .into_iter()
         .filter(|(depth, _)| only.is_empty() || only.contains(depth))
         .collect();
-    ensure!(
-        !depths.is_empty(),
-        "measured are {DEPTHS:?} (calls in flight, calls in a turn): none of them is {only:?}"
-    );
     let _apart = Apart::new(world)?;
     let ganesha = Server {
         name: "nfs-ganesha",
